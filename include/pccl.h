@@ -1,0 +1,285 @@
+/* PCCL: collective communication among peers that may join, leave and die at any moment.
+ *
+ * Conventions
+ *   Result    Every function returns a pcclResult_t. pcclGetLastError() names the peer and the reason.
+ *   Init      Call pcclInit() first. Functions other than pcclInit, pcclGetBuildInfo, the pcclMaster
+ *             family and the pure text functions return pcclNotInitialized before that.
+ *   Threads   All calls on one communicator come from the thread that connected it, with two exceptions:
+ *             one other thread at a time may launch and await all-reduces while the main thread calls
+ *             only pcclArePeersPending and pcclGetAttribute; and pcclGetAttribute, pcclGetLastError may
+ *             be called from any thread. Several communicators and a master may live in one process.
+ *   Blocking  A blocking call waits for living peers without limit and for dead, frozen or unreachable
+ *             ones no longer than the peer timeout (PCCL_PEER_TIMEOUT, 3 s).
+ *   Agreement A collective has one outcome on all members of the group: it succeeds with the same bits
+ *             everywhere, or it fails everywhere and every in-place buffer holds its input again.
+ *   Buffers   Buffers belong to the caller and stay valid and unchanged until the call, or the await of
+ *             the handle, returns.
+ *   Structs   Zero-initialise what you do not name: fields may be appended, 0 means "default".
+ *   fork      A child process of a peer may use nothing of the library; it holds no socket of its parent.
+ *             Create communicators after the fork.
+ */
+#ifndef PCCL_H
+#define PCCL_H
+
+#ifdef __cplusplus
+#include <cstddef>
+#else
+#include <stdbool.h>
+#include <stddef.h>
+#endif
+
+#include "ccoip_inet.h"
+
+#if defined(_WIN32)
+#define PCCL_EXPORT __declspec(dllexport)
+#else
+#define PCCL_EXPORT __attribute__((visibility("default")))
+#endif
+
+/* Marks a pointer parameter that may be NULL. */
+#define PCCL_NULLABLE
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Results ------------------------------------------------------------------------------------ */
+
+typedef enum pcclResult_t {
+  pcclSuccess = 0,
+  pcclNotInitialized = 1,
+  pcclInternalError = 2,
+  pcclInvalidArgument = 3,
+  pcclInvalidUsage = 4,
+  pcclTooFewPeers = 5,
+  pcclMasterConnectionFailed = 6,
+  pcclRankConnectionFailed = 7,
+  pcclRankConnectionLost = 8,
+  pcclNoSharedStateAvailable = 9,
+  pcclPendingAsyncOps = 10,
+  pcclUpdateTopologyFailed = 11,
+  pcclTopologyOptimizationFailed = 12
+} pcclResult_t;
+
+/* ---- Types -------------------------------------------------------------------------------------- */
+
+typedef struct pcclComm_t pcclComm_t;
+
+typedef enum pcclDataType_t {
+  pcclUint8 = 0,
+  pcclInt8 = 1,
+  pcclInt16 = 2,
+  pcclUint16 = 3,
+  pcclUint32 = 4,
+  pcclInt32 = 5,
+  pcclUint64 = 6,
+  pcclInt64 = 7,
+  pcclFloat16 = 8,
+  pcclBFloat16 = 9,
+  pcclFloat = 10,
+  pcclDouble = 11
+} pcclDataType_t;
+
+/* pcclAvg divides the sum by the world size; integers truncate towards zero. Integer sums wrap.
+ * pcclMax and pcclMin of floating-point values are NaN when any input is NaN. */
+typedef enum pcclRedOp_t {
+  pcclSum = 0,
+  pcclAvg = 1,
+  pcclProd = 2,
+  pcclMax = 3,
+  pcclMin = 4
+} pcclRedOp_t;
+
+typedef enum pcclAttribute_t {
+  PCCL_ATTRIBUTE_GLOBAL_WORLD_SIZE = 1,          /* accepted peers of all groups, self included */
+  PCCL_ATTRIBUTE_PEER_GROUP_WORLD_SIZE = 2,      /* accepted peers of the own group */
+  PCCL_ATTRIBUTE_NUM_DISTINCT_PEER_GROUPS = 3,   /* groups with at least one accepted peer */
+  PCCL_ATTRIBUTE_LARGEST_PEER_GROUP_WORLD_SIZE = 4
+} pcclAttribute_t;
+
+/* Accepted for compatibility; has no effect. */
+typedef enum pcclDistributionHint_t {
+  pcclDistributionNone = 0,
+  pcclDistributionNormal = 1,
+  pcclDistributionUniform = 2
+} pcclDistributionHint_t;
+
+typedef enum pcclQuantizationAlgorithm_t {
+  pcclQuantNone = 0,
+  pcclQuantMinMax = 1,
+  pcclQuantZeroPointScale = 2
+} pcclQuantizationAlgorithm_t;
+
+typedef struct pcclCommCreateParams_t {
+  ccoip_socket_address_t master_address;
+  uint32_t peer_group;
+  uint32_t p2p_connection_pool_size; /* TCP connections to each ring neighbour; 0: chosen by the library */
+} pcclCommCreateParams_t;
+
+typedef struct pcclReduceInfo_t {
+  uint32_t local_world_size; /* group world size at launch */
+  uint64_t tx_bytes;         /* payload bytes this peer sent for the op, framing not counted */
+  uint64_t rx_bytes;
+} pcclReduceInfo_t;
+
+typedef struct pcclReduceOperandDescriptor_t {
+  pcclDataType_t datatype;
+  pcclDistributionHint_t distribution_hint;
+} pcclReduceOperandDescriptor_t;
+
+typedef struct pcclQuantizationOptions_t {
+  pcclDataType_t quantized_datatype; /* ignored with pcclQuantNone */
+  pcclQuantizationAlgorithm_t algorithm;
+} pcclQuantizationOptions_t;
+
+typedef struct pcclReduceDescriptor_t {
+  size_t count; /* elements; 0 is a valid, synchronising no-op */
+  pcclRedOp_t op;
+  uint64_t tag; /* names the op among those in flight; the same on every peer of the group */
+  pcclReduceOperandDescriptor_t src_descriptor;
+  pcclQuantizationOptions_t quantization_options;
+} pcclReduceDescriptor_t;
+
+typedef struct pcclReduceSingleDescriptor_t {
+  void *sendbuf;
+  void *recvbuf;
+  pcclReduceDescriptor_t descriptor;
+} pcclReduceOpDescriptor_t;
+
+/* A plain value: copy it freely, await it exactly once. */
+typedef struct pcclAsyncReduceOp_t {
+  pcclComm_t *comm;
+  uint64_t tag;
+} pcclAsyncReduceOp_t;
+
+typedef struct pcclRankUuid_t {
+  uint8_t data[16];
+} pcclRankUuid_t;
+typedef struct pcclRankInfo_t pcclRankInfo_t;
+
+typedef struct pcclMasterInstanceState_t pcclMasterInstance_t;
+
+typedef struct pcclBuildInfo_t {
+  bool has_cuda_support;
+} pcclBuildInfo_t;
+
+/* ---- Library ------------------------------------------------------------------------------------ */
+
+/* Prepares the library. Idempotent, thread-safe, never fails. */
+PCCL_EXPORT pcclResult_t pcclInit(void);
+
+/* What this build can do. Needs no pcclInit.  errors: pcclInvalidArgument (NULL). */
+PCCL_EXPORT pcclResult_t pcclGetBuildInfo(pcclBuildInfo_t *info);
+
+/* The name and meaning of a result code, in English. Never NULL, static storage; needs no pcclInit. */
+PCCL_EXPORT const char *pcclGetErrorString(pcclResult_t result);
+
+/* "major.minor.patch", static storage; needs no pcclInit. */
+PCCL_EXPORT const char *pcclGetVersion(void);
+
+/* Copies the text of the last failure on `comm` into buf: which call, which peer, what happened. The text
+ * is cut to len - 1 bytes and always terminated; it is empty when nothing has failed. Any thread.
+ *   errors   pcclInvalidArgument: NULL, or len 0. */
+PCCL_EXPORT pcclResult_t pcclGetLastError(const pcclComm_t *comm, char *buf, size_t len);
+
+/* ---- Communicator ------------------------------------------------------------------------------- */
+
+/* Makes an unconnected communicator. Copies params; no I/O.
+ *   errors   pcclInvalidArgument: NULL. */
+PCCL_EXPORT pcclResult_t pcclCreateCommunicator(const pcclCommCreateParams_t *params, pcclComm_t **comm_out);
+
+/* Reads an attribute as last refreshed by pcclConnect, pcclUpdateTopology, pcclOptimizeTopology or the
+ * await of a failed all-reduce; a mere departure does not change it. Never blocks. Any thread.
+ *   errors   pcclInvalidArgument: NULL, unknown attribute. pcclInvalidUsage: not connected. */
+PCCL_EXPORT pcclResult_t pcclGetAttribute(const pcclComm_t *comm, pcclAttribute_t attribute, int *out);
+
+/* Leaves the run (the others go on without this peer) and frees everything; waits for running ops to
+ * unwind. May be called while another thread is inside pcclConnect, which then returns.
+ *   errors   pcclInvalidArgument: NULL. */
+PCCL_EXPORT pcclResult_t pcclDestroyCommunicator(pcclComm_t *comm);
+
+/* Registers with the master and blocks until the accepted peers admit this one, inside their
+ * pcclUpdateTopology; the first peer of a run is admitted at once. On return the links to the ring
+ * neighbours stand and the attributes count this peer. Do next what the others do after their
+ * pcclUpdateTopology returned: a newcomer does not call pcclUpdateTopology in its first iteration.
+ * PCCL_CONNECT_TIMEOUT (seconds, default 0 = none) bounds the wait for admission.
+ *   errors   pcclInvalidArgument: NULL. pcclInvalidUsage: connected already, or removed from the run (make
+ *            a new communicator). pcclMasterConnectionFailed: no master, refused, or no peer could reach
+ *            this one; may be called again on the same communicator. */
+PCCL_EXPORT pcclResult_t pcclConnect(pcclComm_t *comm);
+
+/* Collective over all accepted peers of all groups: admits every pending peer and repairs the links.
+ * Blocks until all have called. Alone it returns at once.
+ *   errors   pcclInvalidArgument: NULL. pcclInvalidUsage: not connected, or every peer waits in calls
+ *            that cannot match. pcclPendingAsyncOps: an async op has not been awaited.
+ *            pcclUpdateTopologyFailed: removed from the run, or master lost. */
+PCCL_EXPORT pcclResult_t pcclUpdateTopology(pcclComm_t *comm);
+
+/* Collective over all accepted peers of all groups: is any registered peer waiting to be admitted? Same
+ * answer everywhere. Blocks until all have asked. Allowed while all-reduces run.
+ *   errors   pcclInvalidArgument: NULL. pcclInvalidUsage: not connected, removed from the run, master
+ *            lost, or every peer waits in calls that cannot match. */
+PCCL_EXPORT pcclResult_t pcclArePeersPending(const pcclComm_t *comm, bool *pending_out);
+
+/* ---- All-reduce --------------------------------------------------------------------------------- */
+
+/* Reduces `count` elements across all peers of the group; every peer receives the same bits.
+ *   sendbuff [count] of src_descriptor.datatype, read only.  recvbuff [count]; may equal sendbuff (in
+ *            place). Other overlap is undefined. Any alignment that suits the element type.
+ *   cost     2(n-1)/n * count * sizeof(datatype) bytes sent per peer (ring: Patarasu & Yuan, JPDC 2009);
+ *            a few KiB or less go through the master in one round trip.
+ *   errors   pcclRankConnectionLost: a peer was lost, or the membership is newer than the one this caller
+ *            has seen; attributes are refreshed, an in-place buffer holds its input again (a separate
+ *            recvbuff is unspecified): call again. pcclTooFewPeers: alone in the group.
+ *            pcclInvalidArgument: NULL buffer with count > 0, unknown enum value, tag in flight, or the
+ *            peers' descriptors differ. pcclInvalidUsage: not connected. */
+PCCL_EXPORT pcclResult_t pcclAllReduce(const void *sendbuff, void *recvbuff, const pcclReduceDescriptor_t *descriptor,
+                                       const pcclComm_t *communicator,
+                                       pcclReduceInfo_t *reduce_info_out PCCL_NULLABLE);
+
+/* Launches an all-reduce and returns at once. At most 1024 ops may be in flight on a communicator; one more
+ * gives pcclInvalidUsage. Launch order may differ between peers. Errors as above, of the arguments only. */
+PCCL_EXPORT pcclResult_t pcclAllReduceAsync(const void *sendbuff, void *recvbuff,
+                                            const pcclReduceDescriptor_t *descriptor,
+                                            const pcclComm_t *communicator,
+                                            pcclAsyncReduceOp_t *reduce_handle_out);
+
+/* Waits for the outcome. Exactly once per handle.
+ *   errors   as pcclAllReduce; an unknown handle gives pcclRankConnectionLost. */
+PCCL_EXPORT pcclResult_t pcclAwaitAsyncReduce(const pcclAsyncReduceOp_t *reduce_handle,
+                                              pcclReduceInfo_t *reduce_info_out PCCL_NULLABLE);
+
+/* Reduces `count` tensors, up to max_in_flight at a time; what a lost peer fails is launched again among
+ * those who remain until all have succeeded. Tags must be unique.
+ *   info     world size at the end, bytes summed over the successful ops.
+ *   errors   pcclInvalidArgument: NULL, count 0, max_in_flight <= 0, duplicate tags, or a descriptor that
+ *            pcclAllReduce refuses. pcclTooFewPeers: alone in the group, also if that happens meanwhile. */
+PCCL_EXPORT pcclResult_t pcclAllReduceMultipleWithRetry(const pcclReduceOpDescriptor_t *descriptors, size_t count,
+                                                        const pcclComm_t *communicator,
+                                                        pcclReduceInfo_t *reduce_info_out PCCL_NULLABLE,
+                                                        int max_in_flight);
+
+/* ---- Master ------------------------------------------------------------------------------------- */
+
+/* Makes a master for one run. No I/O; works before pcclInit.  errors: pcclInvalidArgument (NULL). */
+PCCL_EXPORT pcclResult_t pcclCreateMaster(ccoip_socket_address_t listen_address, pcclMasterInstance_t **master_handle_out);
+
+/* Binds and starts serving on a thread of its own; returns at once.
+ *   errors   pcclInvalidArgument: NULL. pcclInvalidUsage: port in use, or launched before. */
+PCCL_EXPORT pcclResult_t pcclRunMaster(pcclMasterInstance_t *master_instance);
+
+/* Asks the master to stop; returns at once. May be called from a signal handler, and repeatedly.
+ *   errors   pcclInvalidArgument: NULL. pcclInvalidUsage: never run. */
+PCCL_EXPORT pcclResult_t pcclInterruptMaster(pcclMasterInstance_t *master_instance);
+
+/* Blocks until the master has stopped. Repeatable.  errors as pcclInterruptMaster. */
+PCCL_EXPORT pcclResult_t pcclMasterAwaitTermination(pcclMasterInstance_t *master_instance);
+
+/* Frees a master; one that still runs is stopped first.  errors: pcclInvalidArgument (NULL). */
+PCCL_EXPORT pcclResult_t pcclDestroyMaster(pcclMasterInstance_t *master_instance);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,35 @@
+// A master on a thread of its own.
+#pragma once
+
+#include <memory>
+
+#include "base/endpoint.hpp"
+#include "base/status.hpp"
+#include "base/time.hpp"
+
+namespace pccl::node {
+
+struct MasterOptions {
+  Endpoint listen;
+  Duration peer_timeout = std::chrono::seconds(3);
+};
+
+class MasterNode {
+ public:
+  explicit MasterNode(MasterOptions options);
+  ~MasterNode();  // interrupts and waits
+  MasterNode(const MasterNode&) = delete;
+  MasterNode& operator=(const MasterNode&) = delete;
+
+  Outcome run();               // binds and starts the thread; invalid_usage: port in use, or run before
+  bool launched() const;       // run() has been called with success
+  void interrupt() noexcept;   // async-signal-safe
+  void await_termination();    // repeatable, from any thread
+  Endpoint listening() const;  // the bound endpoint, with the port chosen for port 0
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace pccl::node

@@ -1,0 +1,73 @@
+// One peer of a run: the loop thread, the machines and the sockets behind a communicator. Methods block the
+// calling thread where the public header says so; they keep the thread rules of the public header.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/dtype.hpp"
+#include "base/endpoint.hpp"
+#include "base/status.hpp"
+#include "base/time.hpp"
+
+namespace pccl::node {
+
+struct PeerOptions {
+  Endpoint master;
+  std::uint32_t peer_group = 0;
+  std::uint32_t lanes = 0;  // TCP connections to each ring neighbour; 0: automatic
+  Duration peer_timeout = std::chrono::seconds(3);
+  Duration master_timeout = std::chrono::seconds(60);
+  Duration connect_timeout{0};  // limit of the wait for admission; 0: none
+};
+
+// What the caller has seen of the membership (contract.md 1.5).
+struct Attributes {
+  std::uint32_t global_world_size = 0;
+  std::uint32_t group_world_size = 0;
+  std::uint32_t distinct_groups = 0;
+  std::uint32_t largest_group_world_size = 0;
+};
+
+struct ReduceRequest {
+  const void* send = nullptr;
+  void* receive = nullptr;
+  std::size_t count = 0;
+  DataType type = DataType::float32;
+  RedOp op = RedOp::sum;
+  std::uint64_t tag = 0;
+};
+
+struct ReduceInfo {
+  std::uint32_t world_size = 0;
+  std::uint64_t tx_bytes = 0;
+  std::uint64_t rx_bytes = 0;
+};
+
+class PeerNode {
+ public:
+  explicit PeerNode(PeerOptions options);
+  ~PeerNode();  // leaves the run; a call blocked in another thread returns Status::interrupted first
+  PeerNode(const PeerNode&) = delete;
+  PeerNode& operator=(const PeerNode&) = delete;
+
+  Outcome connect();
+  bool connected() const;  // accepted, and not removed since; any thread
+  Outcome update_topology();
+  Outcome are_peers_pending(bool& pending);
+
+  // Copies the request; its buffers stay in use until await has returned. Fails at once only with
+  // invalid_argument (tag in flight), invalid_usage (not connected, too many ops) or too_few_peers.
+  Outcome launch(const ReduceRequest& request);
+  Outcome await(std::uint64_t tag, ReduceInfo& info);  // unknown tag: peer_lost
+
+  Attributes attributes() const;  // any thread
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace pccl::node

@@ -1,0 +1,51 @@
+// Every bound that is part of the protocol or of a promise, in one place.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/time.hpp"
+
+namespace pccl::limits {
+
+using namespace std::chrono_literals;
+
+// A control frame's payload. Largest in practice: a proposal for a thousand peers, about 50 KiB.
+inline constexpr std::size_t control_frame_bytes = 256 << 10;
+// Before the handshake has told who sends it, a frame may carry a greeting and no more.
+inline constexpr std::size_t greeting_frame_bytes = 1 << 10;
+// Texts in messages are cut to this length.
+inline constexpr std::size_t reason_bytes = 1000;
+
+// A connection that has not introduced itself is closed after this time.
+inline constexpr Duration handshake_deadline = 5s;
+// Connections of one address that have not introduced themselves yet; one more closes the oldest of them.
+inline constexpr std::size_t unintroduced_per_address = 64;
+inline constexpr std::size_t unintroduced_in_total = 512;
+
+// Largest bytes of one peer's input that travel through the master (star all-reduce).
+inline constexpr std::size_t star_bytes = 4 << 10;
+
+// Ops that one communicator may have in flight.
+inline constexpr std::size_t ops_in_flight = 1024;
+
+// A segment: small enough to stay in a core's L2 between receive, reduce and send, large enough that its
+// header and one wake-up cost nothing (benchmarks/all_reduce_perf).
+inline constexpr std::size_t segment_bytes = 256 << 10;
+inline constexpr std::size_t smallest_segment_bytes = 16 << 10;
+// Segments of an op that a sender has under way before it needs an earlier one back (plan/ring_schedule).
+inline constexpr std::uint32_t ring_depth = 8;
+
+// Segments no longer than this may be sent before the receiver has launched the op, up to the budget of
+// parked bytes per link.
+inline constexpr std::size_t eager_segment_bytes = 64 << 10;
+inline constexpr std::size_t eager_link_bytes = 512 << 10;
+
+// Lanes of one link that a peer accepts at most, and opens when the pool size is 0.
+inline constexpr std::uint32_t lanes_per_link = 64;
+inline constexpr std::uint32_t automatic_lanes = 2;
+
+// Freed rollback blocks are kept for the next op up to this total (fresh pages cost ten times the copy).
+inline constexpr std::size_t rollback_pool_bytes = std::size_t{1} << 30;
+
+}  // namespace pccl::limits

@@ -1,0 +1,255 @@
+// Every control message, declared once: codec, dispatch, fuzz target and docs/protocol.md walk this list.
+// A frame is `length u32 | kind u8 | term u64 | payload`, little-endian (framing.hpp); the payload is the
+// message's fields in the order of its tuple (codec.hpp).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <tuple>
+#include <variant>
+#include <vector>
+
+#include "base/dtype.hpp"
+#include "base/endpoint.hpp"
+#include "base/ids.hpp"
+#include "base/status.hpp"
+
+namespace pccl::wire {
+
+inline constexpr std::uint32_t magic = 0x4c434350;  // "PCCL"
+inline constexpr std::uint16_t protocol_version = 1;
+
+enum class Kind : std::uint8_t {
+  hello = 1,
+  welcome = 2,
+  refused = 3,
+  heartbeat = 4,
+  call = 5,
+  call_result = 6,
+  epoch_proposed = 7,
+  links_ready = 8,
+  link_failed = 9,
+  epoch_installed = 10,
+  op_begin = 11,
+  op_done = 12,
+  op_verdict = 13,
+  removed = 14,
+  leave = 15,
+  lane_hello = 16,
+  lane_welcome = 17,
+};
+
+// Sizes of the run as the master counts them: accepted peers only.
+struct RunCounts {
+  std::uint32_t global_world_size = 0;
+  std::uint32_t distinct_groups = 0;
+  std::uint32_t largest_group_world_size = 0;
+  static constexpr auto fields = std::tuple{&RunCounts::global_world_size, &RunCounts::distinct_groups,
+                                            &RunCounts::largest_group_world_size};
+  bool operator==(const RunCounts&) const = default;
+};
+
+struct Member {
+  PeerId peer;
+  Endpoint p2p;  // where its ring predecessor dials it
+  static constexpr auto fields = std::tuple{&Member::peer, &Member::p2p};
+  bool operator==(const Member&) const = default;
+};
+
+using Token = std::array<std::uint8_t, 16>;
+
+// peer → master, first frame: let me in.
+struct Hello {
+  static constexpr Kind kind = Kind::hello;
+  std::uint32_t magic = wire::magic;
+  std::uint16_t version = protocol_version;
+  Group group;
+  std::uint16_t p2p_port = 0;
+  static constexpr auto fields = std::tuple{&Hello::magic, &Hello::version, &Hello::group, &Hello::p2p_port};
+};
+
+// master → peer: you are registered, and pending until the accepted peers admit you.
+struct Welcome {
+  static constexpr Kind kind = Kind::welcome;
+  PeerId peer;
+  std::uint32_t peer_timeout_ms = 0;  // the master's; both sides send a heartbeat six times in it
+  static constexpr auto fields = std::tuple{&Welcome::peer, &Welcome::peer_timeout_ms};
+};
+
+// Either side of a handshake: no, and why. The connection closes after it.
+struct Refused {
+  static constexpr Kind kind = Kind::refused;
+  std::string why;
+  static constexpr auto fields = std::tuple{&Refused::why};
+};
+
+// Both ways: I am alive. A peer reports the newest verdict it has; the master says which verdicts all members
+// have, so that peers may forget them.
+struct Heartbeat {
+  static constexpr Kind kind = Kind::heartbeat;
+  bool answer_wanted = false;  // the master checks a suspect: answer at once
+  Epoch epoch;
+  VerdictNumber verdict;  // peer: newest seen in `epoch`; master: the watermark of `epoch`
+  static constexpr auto fields = std::tuple{&Heartbeat::answer_wanted, &Heartbeat::epoch, &Heartbeat::verdict};
+};
+
+enum class CallKind : std::uint8_t { update_topology = 0, peers_pending = 1 };
+inline constexpr std::uint8_t call_kind_count = 2;
+
+// peer → master: the application has entered a unanimous call.
+struct Call {
+  static constexpr Kind kind = Kind::call;
+  CallId call;
+  CallKind what = CallKind::update_topology;
+  static constexpr auto fields = std::tuple{&Call::call, &Call::what};
+};
+
+// master → peer: all have called and this is the outcome, the same for everyone.
+struct CallResult {
+  static constexpr Kind kind = Kind::call_result;
+  CallId call;
+  Status status = Status::ok;
+  bool peers_pending = false;  // the answer of CallKind::peers_pending
+  RunCounts counts;
+  std::string why;
+  static constexpr auto fields = std::tuple{&CallResult::call, &CallResult::status, &CallResult::peers_pending,
+                                            &CallResult::counts, &CallResult::why};
+};
+
+enum class EpochReason : std::uint8_t {
+  admission = 0,  // void until installed: a candidate may still drop out
+  recovery = 1,   // a member was lost or a path broke: ops of older epochs are void, launches may start
+};
+inline constexpr std::uint8_t epoch_reason_count = 2;
+
+// master → members and candidates of a group: this ring, once every link of it stands.
+struct EpochProposed {
+  static constexpr Kind kind = Kind::epoch_proposed;
+  Epoch epoch;
+  EpochReason reason = EpochReason::admission;
+  Token token{};                // opens the p2p doors of this epoch
+  std::vector<Member> ring;     // rank order; each member dials the one after it
+  RunCounts counts;
+  std::string why;
+  static constexpr auto fields = std::tuple{&EpochProposed::epoch, &EpochProposed::reason, &EpochProposed::token,
+                                            &EpochProposed::ring,  &EpochProposed::counts, &EpochProposed::why};
+};
+
+// peer → master: my links of this epoch, to the next and from the previous rank, stand.
+struct LinksReady {
+  static constexpr Kind kind = Kind::links_ready;
+  Epoch epoch;
+  static constexpr auto fields = std::tuple{&LinksReady::epoch};
+};
+
+// peer → master: the link with `peer` could not be opened, or broke, or does not answer.
+struct LinkFailed {
+  static constexpr Kind kind = Kind::link_failed;
+  Epoch epoch;
+  PeerId peer;
+  bool outgoing = false;  // I dial it: it is the next rank; else it is the previous one
+  std::string why;
+  static constexpr auto fields =
+      std::tuple{&LinkFailed::epoch, &LinkFailed::peer, &LinkFailed::outgoing, &LinkFailed::why};
+};
+
+// master → members: all links of the proposal stand.
+struct EpochInstalled {
+  static constexpr Kind kind = Kind::epoch_installed;
+  Epoch epoch;
+  RunCounts counts;
+  static constexpr auto fields = std::tuple{&EpochInstalled::epoch, &EpochInstalled::counts};
+};
+
+enum class Algorithm : std::uint8_t { ring = 0, star = 1 };
+inline constexpr std::uint8_t algorithm_count = 2;
+
+// What all members must agree on.
+struct OpDescriptor {
+  std::uint64_t count = 0;
+  DataType type = DataType::float32;
+  RedOp op = RedOp::sum;
+  Algorithm algorithm = Algorithm::ring;
+  static constexpr auto fields =
+      std::tuple{&OpDescriptor::count, &OpDescriptor::type, &OpDescriptor::op, &OpDescriptor::algorithm};
+  bool operator==(const OpDescriptor&) const = default;
+};
+
+// peer → master: I have launched this op. Nobody waits for an answer.
+struct OpBegin {
+  static constexpr Kind kind = Kind::op_begin;
+  OpKey op;
+  OpDescriptor descriptor;
+  std::vector<std::byte> input;  // star only: my elements
+  static constexpr auto fields = std::tuple{&OpBegin::op, &OpBegin::descriptor, &OpBegin::input};
+};
+
+// peer → master: I hold the whole result.
+struct OpDone {
+  static constexpr Kind kind = Kind::op_done;
+  OpKey op;
+  static constexpr auto fields = std::tuple{&OpDone::op};
+};
+
+enum class OpOutcome : std::uint8_t {
+  committed = 0,  // every member holds the result
+  aborted = 1,    // void for all: call again
+  mismatched = 2, // void for all: the descriptors differ
+};
+inline constexpr std::uint8_t op_outcome_count = 3;
+
+// master → members: how the op ended, decided once.
+struct OpVerdict {
+  static constexpr Kind kind = Kind::op_verdict;
+  OpKey op;
+  VerdictNumber number;  // counts the verdicts of the epoch
+  OpOutcome outcome = OpOutcome::aborted;
+  std::vector<std::byte> result;  // star only
+  std::string why;
+  static constexpr auto fields =
+      std::tuple{&OpVerdict::op, &OpVerdict::number, &OpVerdict::outcome, &OpVerdict::result, &OpVerdict::why};
+};
+
+// master → peer: you are out, and why. The connection closes after it.
+struct Removed {
+  static constexpr Kind kind = Kind::removed;
+  std::string why;
+  static constexpr auto fields = std::tuple{&Removed::why};
+};
+
+// peer → master: I leave on purpose.
+struct Leave {
+  static constexpr Kind kind = Kind::leave;
+  static constexpr auto fields = std::tuple{};
+};
+
+// peer → next rank, first frame of a lane; the bulk frames of bulk.hpp follow the welcome.
+struct LaneHello {
+  static constexpr Kind kind = Kind::lane_hello;
+  std::uint32_t magic = wire::magic;
+  std::uint16_t version = protocol_version;
+  Epoch epoch;
+  Token token{};
+  PeerId from;
+  std::uint16_t lane = 0;
+  std::uint16_t lanes = 1;
+  static constexpr auto fields = std::tuple{&LaneHello::magic, &LaneHello::version, &LaneHello::epoch, &LaneHello::token,
+                                            &LaneHello::from,  &LaneHello::lane,    &LaneHello::lanes};
+};
+
+// next rank → peer: the lane is open.
+struct LaneWelcome {
+  static constexpr Kind kind = Kind::lane_welcome;
+  static constexpr auto fields = std::tuple{};
+};
+
+using Message = std::variant<Hello, Welcome, Refused, Heartbeat, Call, CallResult, EpochProposed, LinksReady, LinkFailed,
+                             EpochInstalled, OpBegin, OpDone, OpVerdict, Removed, Leave, LaneHello, LaneWelcome>;
+
+std::string_view name_of(Kind kind);
+Kind kind_of(const Message& message);
+std::string describe(const OpDescriptor& descriptor);  // 1024 x float32 sum (ring)
+
+}  // namespace pccl::wire

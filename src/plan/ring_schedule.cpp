@@ -1,0 +1,77 @@
+#include "plan/ring_schedule.hpp"
+
+#include <algorithm>
+
+#include "base/limits.hpp"
+
+namespace pccl::plan {
+
+namespace {
+
+// The first count % world chunks are one element longer.
+Range chunk_range(std::uint64_t count, std::uint32_t world, std::uint32_t chunk) {
+  const std::uint64_t share = count / world, rest = count % world;
+  return {chunk * share + std::min<std::uint64_t>(chunk, rest), share + (chunk < rest ? 1 : 0)};
+}
+
+}  // namespace
+
+RingSchedule::RingSchedule(std::uint32_t rank, std::uint32_t world, std::uint64_t count, std::uint64_t segment_elements,
+                           std::uint32_t depth)
+    : rank_(rank), world_(world), count_(count), segment_elements_(segment_elements), depth_(depth) {
+  const std::uint64_t longest_chunk = (count + world - 1) / world;
+  slices_ = static_cast<std::uint32_t>(
+      std::max<std::uint64_t>(1, (longest_chunk + segment_elements - 1) / segment_elements));
+}
+
+RingSchedule RingSchedule::choose(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
+                                  std::size_t element_bytes) {
+  const std::uint64_t chunk_bytes = (count + world - 1) / world * element_bytes;
+  // Four segments a chunk keep sending, receiving and reducing busy at once; tiny segments cost more than they
+  // hide.
+  const std::uint64_t bytes = std::clamp<std::uint64_t>((chunk_bytes + 3) / 4, limits::smallest_segment_bytes,
+                                                        limits::segment_bytes);
+  return {rank, world, count, std::max<std::uint64_t>(1, bytes / element_bytes), limits::ring_depth};
+}
+
+Range RingSchedule::segment(std::uint32_t chunk, std::uint32_t slice) const {
+  const Range whole = chunk_range(count_, world_, chunk);
+  const std::uint64_t skipped = std::min(whole.count, slice * segment_elements_);
+  return {whole.begin + skipped, std::min(segment_elements_, whole.count - skipped)};
+}
+
+std::uint32_t RingSchedule::wave_width(std::uint32_t slice) const {
+  const std::uint32_t first = slice / depth_ * depth_;
+  return std::min(depth_, slices_ - first);
+}
+
+Transfer RingSchedule::transfer(std::uint32_t position) const {
+  const std::uint32_t first = position / (depth_ * steps()) * depth_;  // slice that opens the wave
+  const std::uint32_t width = wave_width(first);
+  const std::uint32_t within = position - first * steps();
+  return {within / width, first + within % width};
+}
+
+Range RingSchedule::sent(std::uint32_t position) const {
+  const Transfer what = transfer(position);
+  return segment(ring_step(rank_, world_, what.step).send_chunk, what.slice);
+}
+
+Range RingSchedule::received(std::uint32_t position) const {
+  const Transfer what = transfer(position);
+  return segment(ring_step(rank_, world_, what.step).receive_chunk, what.slice);
+}
+
+std::optional<std::uint32_t> RingSchedule::needs(std::uint32_t position) const {
+  const Transfer what = transfer(position);
+  if (what.step == 0) return std::nullopt;
+  return position - wave_width(what.slice);
+}
+
+std::optional<std::uint32_t> RingSchedule::feeds(std::uint32_t position) const {
+  const Transfer what = transfer(position);
+  if (what.step + 1 == steps()) return std::nullopt;
+  return position + wave_width(what.slice);
+}
+
+}  // namespace pccl::plan

@@ -1,0 +1,224 @@
+#include "collective/exchange.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/status.hpp"
+
+namespace pccl::collective {
+
+namespace {
+constexpr std::size_t eager_frame_cost = 64;  // beside its bytes, so that empty segments are bounded, too
+}
+
+Exchange::Exchange(std::function<void(const OpKey&)> on_finished) : on_finished_(std::move(on_finished)) {}
+
+void Exchange::enter_epoch(Epoch epoch) {
+  PCCL_INVARIANT(ops_.empty());
+  epoch_ = epoch;
+  next_launch_.clear();
+  sendable_.clear();
+  credit_due_.clear();
+  parked_.drop_before(epoch);
+}
+
+std::shared_ptr<RingAllReduce> Exchange::start(const OpKey& key, const plan::RingSchedule& schedule,
+                                               const Operand& operand) {
+  note_launch(key);
+  Op& op = ops_[key];
+  op.reduce = std::make_shared<RingAllReduce>(schedule, operand, scratch_, rollback_);
+  const auto reduce = op.reduce;
+  deliver_parked(key, *reduce);
+  offer_eagerly(op);
+  update(key);
+  return reduce;
+}
+
+void Exchange::pass_over(const OpKey& key) {
+  note_launch(key);
+  parked_.drop(key);
+}
+
+void Exchange::cancel(const OpKey& key) {
+  const auto found = ops_.find(key);
+  if (found != ops_.end()) {
+    release_eager(found->second);
+    ops_.erase(found);
+  }
+  parked_.drop(key);
+}
+
+// A segment that does not fit the local schedule comes from an op that the peers describe differently: the
+// master's verdict tells the application.
+void Exchange::deliver_parked(const OpKey& key, RingAllReduce& reduce) {
+  parked_.take(key, [&](std::uint32_t position, std::span<const std::byte> bytes) {
+    if (!reduce.accepts(position, static_cast<std::uint32_t>(bytes.size()))) return;
+    reduce.expect(position);
+    if (!bytes.empty()) std::memcpy(reduce.destination(position).data(), bytes.data(), bytes.size());
+    reduce.arrived(position);
+  });
+}
+
+void Exchange::note_launch(const OpKey& key) {
+  PCCL_INVARIANT(key.epoch == epoch_);
+  Launch& next = next_launch_[key.tag];
+  next = std::max(next, key.launch.next());
+}
+
+bool Exchange::launched(const OpKey& key) const {
+  if (key.epoch != epoch_) return key.epoch < epoch_;
+  const auto found = next_launch_.find(key.tag);
+  return found != next_launch_.end() && key.launch < found->second;
+}
+
+// ---- to the next rank ------------------------------------------------------------------------------------
+
+// Small segments go before the next rank has launched the op: it parks them within a budget that both know.
+void Exchange::offer_eagerly(Op& op) {
+  std::uint32_t limit = op.reduce->limit();
+  while (limit < op.reduce->positions()) {
+    const std::uint32_t bytes = op.reduce->segment_bytes_at(limit);
+    if (bytes > limits::eager_segment_bytes || eager_bytes_ + bytes + eager_frame_cost > limits::eager_link_bytes) break;
+    eager_bytes_ += bytes + eager_frame_cost;
+    op.eager_bytes += bytes + eager_frame_cost;
+    ++limit;
+  }
+  op.reduce->raise_limit(limit);
+}
+
+void Exchange::release_eager(Op& op) {
+  eager_bytes_ -= op.eager_bytes;
+  op.eager_bytes = 0;
+}
+
+std::optional<Segment> Exchange::next_segment() {
+  while (!sendable_.empty()) {
+    const OpKey key = sendable_.front();
+    sendable_.pop_front();
+    const auto found = ops_.find(key);
+    if (found == ops_.end()) continue;
+    Op& op = found->second;
+    op.queued = false;
+    if (!op.reduce->can_send()) continue;
+    const std::uint32_t position = op.reduce->claim();
+    if (op.reduce->can_send()) {  // its turn comes again after the others'
+      op.queued = true;
+      sendable_.push_back(key);
+    }
+    return Segment{key, position, op.reduce->segment_bytes_at(position)};
+  }
+  return std::nullopt;
+}
+
+std::span<const std::byte> Exchange::payload(const Segment& segment) const {
+  const auto found = ops_.find(segment.op);
+  return found == ops_.end() ? std::span<const std::byte>{} : found->second.reduce->payload(segment.position);
+}
+
+void Exchange::segment_sent(const Segment& segment) {
+  const auto found = ops_.find(segment.op);
+  if (found == ops_.end()) return;
+  found->second.reduce->sent(segment.position);
+  update(segment.op);
+}
+
+void Exchange::credit_arrived(const Credit& credit) {
+  const auto found = ops_.find(credit.op);
+  if (found == ops_.end()) return;
+  Op& op = found->second;
+  release_eager(op);
+  op.reduce->raise_limit(credit.limit);
+  update(credit.op);
+}
+
+// ---- from the previous rank ------------------------------------------------------------------------------
+
+bool Exchange::segment_begins(const Segment& segment, std::string& why) {
+  const auto found = ops_.find(segment.op);
+  if (found != ops_.end()) {
+    if (segment.position >= found->second.announced_limit &&
+        segment.length > limits::eager_segment_bytes) {
+      why = fmt::format("segment {} of {} without credit", segment.position, to_string(segment.op));
+      return false;
+    }
+    if (!found->second.reduce->accepts(segment.position, segment.length)) return true;  // discarded
+    found->second.reduce->expect(segment.position);
+    found->second.arriving.insert(segment.position);
+    return true;
+  }
+  if (launched(segment.op)) return true;  // of an op that is over: discarded
+  if (segment.length <= limits::eager_segment_bytes &&
+      parked_.expect(segment.op, segment.position, segment.length))
+    return true;
+  why = fmt::format("segment {} of {}, {} bytes, before its launch here is over the eager budget", segment.position,
+                    to_string(segment.op), segment.length);
+  return false;
+}
+
+std::span<std::byte> Exchange::destination(const Segment& segment) {
+  const auto found = ops_.find(segment.op);
+  if (found != ops_.end() && found->second.arriving.contains(segment.position))
+    return found->second.reduce->destination(segment.position);
+  return parked_.destination(segment.op, segment.position);
+}
+
+void Exchange::segment_arrived(const Segment& segment) {
+  const auto found = ops_.find(segment.op);
+  if (found == ops_.end()) {
+    parked_.arrived(segment.op, segment.position);
+    return;
+  }
+  RingAllReduce& reduce = *found->second.reduce;
+  if (found->second.arriving.erase(segment.position) > 0) {
+    reduce.arrived(segment.position);
+  } else if (parked_.contains(segment.op, segment.position)) {  // the launch came while it was half-way
+    parked_.arrived(segment.op, segment.position);
+    deliver_parked(segment.op, reduce);
+  }
+  update(segment.op);
+}
+
+std::optional<Credit> Exchange::next_credit() {
+  while (!credit_due_.empty()) {
+    const OpKey key = credit_due_.front();
+    credit_due_.pop_front();
+    const auto found = ops_.find(key);
+    if (found == ops_.end()) continue;
+    const std::uint32_t limit = found->second.reduce->receive_limit();
+    if (limit <= found->second.announced_limit) continue;
+    found->second.announced_limit = limit;
+    return Credit{key, limit};
+  }
+  return std::nullopt;
+}
+
+void Exchange::previous_link_replaced() {
+  for (auto& [key, op] : ops_) {
+    op.announced_limit = 0;
+    credit_due_.push_back(key);
+  }
+}
+
+void Exchange::update(const OpKey& key) {
+  Op& op = ops_.at(key);
+  if (!op.queued && op.reduce->can_send()) {
+    op.queued = true;
+    sendable_.push_back(key);
+  }
+  // A credit frame for every few segments, not for each; the first says that the op has been launched here.
+  const std::uint32_t limit = op.reduce->receive_limit();
+  const std::uint32_t step = limits::ring_depth / 2;
+  if (limit > op.announced_limit &&
+      (op.announced_limit == 0 || limit - op.announced_limit >= step || limit == op.reduce->positions()))
+    credit_due_.push_back(key);
+  if (op.reduce->finished()) {
+    release_eager(op);
+    // The roll-back copies stay with the caller's reference until the verdict.
+    ops_.erase(key);
+    on_finished_(key);
+  }
+}
+
+}  // namespace pccl::collective

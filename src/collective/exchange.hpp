@@ -1,0 +1,93 @@
+// All ops of one peer and what passes between it and its two ring neighbours: segments to the next rank,
+// segments from the previous one, credit the other way. Lanes (real or simulated) pull from it and push into
+// it; it never waits and owns no socket. One thread at a time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <unordered_map>
+
+#include "base/ids.hpp"
+#include "collective/parked_segments.hpp"
+#include "collective/ring_all_reduce.hpp"
+
+namespace pccl::collective {
+
+// A frame of a lane as this room knows it (wire/bulk.hpp has its bytes).
+struct Segment {
+  OpKey op;
+  std::uint32_t position = 0;
+  std::uint32_t length = 0;
+};
+struct Credit {
+  OpKey op;
+  std::uint32_t limit = 0;
+};
+
+class Exchange {
+ public:
+  explicit Exchange(std::function<void(const OpKey&)> on_finished);
+
+  // From now on frames of older epochs are dropped. Running ops must have been cancelled.
+  void enter_epoch(Epoch epoch);
+
+  // Starts an op and returns it; the caller keeps it for the roll-back after a cancel.
+  std::shared_ptr<RingAllReduce> start(const OpKey& op, const plan::RingSchedule& schedule, const Operand& operand);
+  // Notes that the op has been launched here without moving data (a star), or is over: its frames are dropped.
+  void pass_over(const OpKey& op);
+  // After it returns no byte of the op's buffers is touched again, whatever is half-way on a lane.
+  void cancel(const OpKey& op);
+
+  // ---- the link to the next rank
+  bool has_segment_to_send() const { return !sendable_.empty(); }
+  std::optional<Segment> next_segment();
+  std::span<const std::byte> payload(const Segment& segment) const;  // empty: the op is void, send zeros
+  void segment_sent(const Segment& segment);
+  void credit_arrived(const Credit& credit);
+
+  // ---- the link from the previous rank
+  // False and a reason: the previous rank breaks the protocol.
+  bool segment_begins(const Segment& segment, std::string& why);
+  std::span<std::byte> destination(const Segment& segment);  // empty: discard
+  void segment_arrived(const Segment& segment);
+  bool has_credit_to_send() const { return !credit_due_.empty(); }
+  std::optional<Credit> next_credit();
+  void previous_link_replaced();  // credit announced on the old link may be lost: all of it is due again
+
+ private:
+  struct Op {
+    std::shared_ptr<RingAllReduce> reduce;
+    bool queued = false;                 // in sendable_
+    std::size_t eager_bytes = 0;         // sent before the next rank's first credit
+    std::uint32_t announced_limit = 0;   // last credit sent to the previous rank
+    std::set<std::uint32_t> arriving;    // positions half-way on a lane
+  };
+
+  void note_launch(const OpKey& op);
+  bool launched(const OpKey& op) const;
+  void offer_eagerly(Op& op);
+  void deliver_parked(const OpKey& key, RingAllReduce& reduce);
+  void update(const OpKey& key);  // queues what became sendable or creditable; reports the end
+  void release_eager(Op& op);
+
+  std::function<void(const OpKey&)> on_finished_;
+  Epoch epoch_;
+  BlockPool scratch_{limits::rollback_pool_bytes / 16};
+  BlockPool rollback_{limits::rollback_pool_bytes};
+  std::map<OpKey, Op> ops_;
+  std::unordered_map<Tag, Launch> next_launch_;  // in epoch_: launches below are known here
+  ParkedSegments parked_;
+  std::deque<OpKey> sendable_;  // ops with a segment to send, in turn
+  std::deque<OpKey> credit_due_;
+  std::size_t eager_bytes_ = 0;
+};
+
+}  // namespace pccl::collective

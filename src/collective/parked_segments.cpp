@@ -1,0 +1,60 @@
+#include "collective/parked_segments.hpp"
+
+#include <limits>
+
+#include "base/limits.hpp"
+
+namespace pccl::collective {
+
+namespace {
+
+// The sender keeps to eager_link_bytes; what it takes back after a void op may still be parked here. Every
+// segment counts for at least this much, so that empty ones cannot pile up.
+constexpr std::size_t budget_bytes = 2 * limits::eager_link_bytes;
+constexpr std::size_t least_cost_bytes = 64;
+
+}  // namespace
+
+bool ParkedSegments::expect(const OpKey& op, std::uint32_t position, std::uint32_t length) {
+  if (contains(op, position) || bytes_ + length + least_cost_bytes > budget_bytes) return false;
+  parked_[{op, position}].bytes.resize(length);
+  bytes_ += length + least_cost_bytes;
+  return true;
+}
+
+std::span<std::byte> ParkedSegments::destination(const OpKey& op, std::uint32_t position) {
+  const auto found = parked_.find({op, position});
+  return found == parked_.end() ? std::span<std::byte>{} : std::span(found->second.bytes);
+}
+
+void ParkedSegments::arrived(const OpKey& op, std::uint32_t position) {
+  const auto found = parked_.find({op, position});
+  if (found != parked_.end()) found->second.whole = true;
+}
+
+void ParkedSegments::take(const OpKey& op,
+                          const std::function<void(std::uint32_t, std::span<const std::byte>)>& deliver) {
+  for (auto at = parked_.lower_bound({op, 0}); at != parked_.end() && at->first.first == op;) {
+    if (!at->second.whole) {
+      ++at;
+      continue;
+    }
+    deliver(at->first.second, at->second.bytes);
+    at = erase(at);
+  }
+}
+
+void ParkedSegments::drop(const OpKey& op) {
+  for (auto at = parked_.lower_bound({op, 0}); at != parked_.end() && at->first.first == op;) at = erase(at);
+}
+
+void ParkedSegments::drop_before(Epoch epoch) {
+  for (auto at = parked_.begin(); at != parked_.end() && at->first.first.epoch < epoch;) at = erase(at);
+}
+
+ParkedSegments::Parked::iterator ParkedSegments::erase(Parked::iterator segment) {
+  bytes_ -= segment->second.bytes.size() + least_cost_bytes;
+  return parked_.erase(segment);
+}
+
+}  // namespace pccl::collective

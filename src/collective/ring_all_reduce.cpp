@@ -1,0 +1,129 @@
+#include "collective/ring_all_reduce.hpp"
+
+#include <algorithm>
+
+#include "base/status.hpp"
+#include "kernels/reduce.hpp"
+
+namespace pccl::collective {
+
+namespace {
+
+// Beyond this many blocks in use by all ops together, an op is granted its private minimum only.
+constexpr std::size_t shared_scratch_blocks = (16 << 20) / limits::segment_bytes;
+
+}  // namespace
+
+RingAllReduce::RingAllReduce(const plan::RingSchedule& schedule, const Operand& operand, BlockPool& scratch,
+                             BlockPool& rollback)
+    : schedule_(schedule),
+      operand_(operand),
+      element_bytes_(size_of(operand.type)),
+      scratch_(scratch),
+      rollback_(rollback),
+      receiving_(schedule.positions(), Progress::awaited) {}
+
+bool RingAllReduce::can_send() const {
+  if (next_claim_ >= std::min(send_limit_, schedule_.positions())) return false;
+  const auto needed = schedule_.needs(next_claim_);
+  return !needed || receiving_[*needed] >= Progress::held;
+}
+
+std::uint32_t RingAllReduce::claim() {
+  PCCL_INVARIANT(can_send());
+  return next_claim_++;
+}
+
+std::uint32_t RingAllReduce::segment_bytes_at(std::uint32_t position) const {
+  return static_cast<std::uint32_t>(schedule_.sent(position).count * element_bytes_);
+}
+
+std::span<const std::byte> RingAllReduce::payload(std::uint32_t position) const {
+  const plan::Transfer transfer = schedule_.transfer(position);
+  const plan::Range range = schedule_.sent(position);
+  const std::size_t bytes = range.count * element_bytes_;
+  if (transfer.step == 0) return {input_at(range), bytes};
+  if (!schedule_.reduces(transfer)) return {result_at(range), bytes};
+  return {blocks_.at(*schedule_.needs(position)).data(), bytes};
+}
+
+void RingAllReduce::sent(std::uint32_t position) {
+  const plan::Transfer transfer = schedule_.transfer(position);
+  tx_bytes_ += segment_bytes_at(position);
+  ++sent_count_;
+  if (transfer.step > 0 && schedule_.reduces(transfer)) release(*schedule_.needs(position));
+}
+
+void RingAllReduce::raise_limit(std::uint32_t limit) { send_limit_ = std::max(send_limit_, limit); }
+
+bool RingAllReduce::accepts(std::uint32_t position, std::uint32_t length) const {
+  return position < schedule_.positions() && receiving_[position] == Progress::awaited &&
+         length == schedule_.received(position).count * element_bytes_;
+}
+
+void RingAllReduce::expect(std::uint32_t position) {
+  const plan::Range range = schedule_.received(position);
+  receiving_[position] = Progress::arriving;
+  if (schedule_.reduces(schedule_.transfer(position)))
+    blocks_[position] = scratch_.take();
+  else if (in_place())
+    rollback_.save(result_at(range), range.count * element_bytes_);
+}
+
+std::span<std::byte> RingAllReduce::destination(std::uint32_t position) {
+  const plan::Range range = schedule_.received(position);
+  const std::size_t bytes = range.count * element_bytes_;
+  const auto block = blocks_.find(position);
+  return {block == blocks_.end() ? result_at(range) : block->second.data(), bytes};
+}
+
+void RingAllReduce::arrived(std::uint32_t position) {
+  const plan::Transfer transfer = schedule_.transfer(position);
+  const plan::Range range = schedule_.received(position);
+  rx_bytes_ += range.count * element_bytes_;
+  ++arrived_count_;
+  receiving_[position] = Progress::held;
+  if (schedule_.completes(transfer)) {
+    if (in_place()) rollback_.save(result_at(range), range.count * element_bytes_);
+    kernels::reduce(operand_.op, operand_.type, result_at(range), blocks_[position].data(), input_at(range),
+                    range.count);
+    kernels::finalize(operand_.op, operand_.type, result_at(range), range.count, schedule_.world());
+  } else if (schedule_.reduces(transfer)) {
+    std::byte* const partial = blocks_[position].data();
+    kernels::reduce(operand_.op, operand_.type, partial, partial, input_at(range), range.count);
+  }
+  if (!held_for_sending(transfer)) release(position);
+}
+
+// Only a partial sum occupies a block until it has been sent on; results are sent from the user's buffer.
+bool RingAllReduce::held_for_sending(const plan::Transfer& transfer) const {
+  return schedule_.reduces(transfer) && !schedule_.completes(transfer);
+}
+
+void RingAllReduce::release(std::uint32_t position) {
+  receiving_[position] = Progress::released;
+  blocks_.erase(position);
+  while (lowest_unreleased_ < schedule_.positions() && receiving_[lowest_unreleased_] == Progress::released)
+    ++lowest_unreleased_;
+}
+
+std::uint32_t RingAllReduce::receive_limit() const {
+  const bool plenty = scratch_.blocks_in_use() < shared_scratch_blocks;
+  const std::uint32_t window = plenty ? 2 * schedule_.depth() : schedule_.depth() + 1;
+  granted_ = std::max(granted_, std::min(lowest_unreleased_ + window, schedule_.positions()));
+  return granted_;
+}
+
+bool RingAllReduce::finished() const {
+  return sent_count_ == schedule_.positions() && arrived_count_ == schedule_.positions();
+}
+
+std::byte* RingAllReduce::result_at(const plan::Range& range) const {
+  return static_cast<std::byte*>(operand_.receive) + range.begin * element_bytes_;
+}
+
+const std::byte* RingAllReduce::input_at(const plan::Range& range) const {
+  return static_cast<const std::byte*>(operand_.send) + range.begin * element_bytes_;
+}
+
+}  // namespace pccl::collective

@@ -1,0 +1,87 @@
+// One ring all-reduce at one rank, without a socket: lanes ask it what to send and where to put what arrives.
+//
+// The order of everything is plan/ring_schedule.hpp's. A segment of a reducing step arrives in a scratch block,
+// is reduced there with the local input while it is in cache, and is held until it has been sent on: partial
+// sums never touch the user's memory. The last reducing step writes the finished segment to the receive buffer;
+// from there it is gathered, and whoever receives it takes the same bytes. The sender stays below the *limit*
+// that the receiver grants it: a window above the lowest position that the receiver has not yet sent on. A
+// window of depth + 1 can never block the ring (the rank that has sent least can always go on); more only
+// evens out differences in speed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "base/dtype.hpp"
+#include "collective/block_pool.hpp"
+#include "collective/rollback.hpp"
+#include "plan/ring_schedule.hpp"
+
+namespace pccl::collective {
+
+struct Operand {
+  const void* send = nullptr;
+  void* receive = nullptr;  // may be `send`: in place
+  DataType type = DataType::float32;
+  RedOp op = RedOp::sum;
+};
+
+class RingAllReduce {
+ public:
+  RingAllReduce(const plan::RingSchedule& schedule, const Operand& operand, BlockPool& scratch, BlockPool& rollback);
+
+  // ---- to the next rank. Positions are claimed in order; several may be on their way at once.
+  bool can_send() const;
+  std::uint32_t claim();  // requires can_send()
+  std::uint32_t segment_bytes_at(std::uint32_t position) const;
+  std::span<const std::byte> payload(std::uint32_t position) const;
+  void sent(std::uint32_t position);
+  void raise_limit(std::uint32_t limit);      // the next rank accepts positions below `limit`
+  std::uint32_t next_position() const { return next_claim_; }
+  std::uint32_t limit() const { return send_limit_; }
+
+  // ---- from the previous rank. `accepts` is asked once per segment, before its first byte is placed.
+  bool accepts(std::uint32_t position, std::uint32_t length) const;
+  void expect(std::uint32_t position);
+  std::span<std::byte> destination(std::uint32_t position);
+  void arrived(std::uint32_t position);
+  std::uint32_t receive_limit() const;        // what the previous rank may be told now; never falls
+
+  bool finished() const;                      // everything sent and received: the result is whole
+  void roll_back() const { rollback_.restore(); }  // an in-place buffer holds its input again
+  void forget_input() { rollback_.forget(); }      // gives the copies back to the pool
+
+  std::uint64_t tx_bytes() const { return tx_bytes_; }
+  std::uint64_t rx_bytes() const { return rx_bytes_; }
+
+ private:
+  enum class Progress : std::uint8_t { awaited, arriving, held, released };
+
+  bool held_for_sending(const plan::Transfer& transfer) const;
+  void release(std::uint32_t position);
+  std::byte* result_at(const plan::Range& range) const;
+  const std::byte* input_at(const plan::Range& range) const;
+  bool in_place() const { return operand_.send == operand_.receive; }
+
+  plan::RingSchedule schedule_;
+  Operand operand_;
+  std::size_t element_bytes_;
+  BlockPool& scratch_;
+  Rollback rollback_;
+
+  std::uint32_t next_claim_ = 0;   // positions below have been claimed by a lane
+  std::uint32_t sent_count_ = 0;   // positions wholly handed to the kernel
+  std::uint32_t send_limit_ = 0;
+  std::vector<Progress> receiving_;                               // by position
+  std::unordered_map<std::uint32_t, BlockPool::Block> blocks_;    // arriving or held, reducing steps only
+  std::uint32_t arrived_count_ = 0;
+  std::uint32_t lowest_unreleased_ = 0;
+  mutable std::uint32_t granted_ = 0;
+  std::uint64_t tx_bytes_ = 0, rx_bytes_ = 0;
+};
+
+}  // namespace pccl::collective

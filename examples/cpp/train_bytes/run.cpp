@@ -68,7 +68,7 @@ void Run::one_outer_step(Group& group) {
   training_.outer_step(*walk_);
   walk_.reset();
   ++report_.steps_taken;
-  if (training_.state().step % options_.report_every == 0) say_where_we_are("");
+  if (training_.state().step % options_.report_every == 0) say_where_we_are(group, "");
 }
 
 // After `together` all peers of the group hold the same state.
@@ -102,12 +102,12 @@ bool Run::hand_over(Group& group, std::uint64_t newcomers) {
   report_.peers_seen =
       needs_state_ ? std::max(report_.peers_seen, world_size) : report_.peers_seen + newcomers;
   if (report_.steps_taken == 0) report_.first_loss = training_.held_out_loss();
-  say_where_we_are(needs_state_ ? "joined at " : "newcomers at ");
+  say_where_we_are(group, needs_state_ ? "joined at " : "newcomers at ");
   needs_state_ = false;
   return true;
 }
 
-void Run::say_where_we_are(const char* event) const {
+void Run::say_where_we_are(const Group& group, const char* event) const {
   say(text("%sstep %u/%u  loss %.3f  world %d", event, training_.state().step, options_.steps,
            training_.held_out_loss(), group.world_size()));
 }

@@ -66,7 +66,7 @@ class Run {
   Gathering gather(Group& group);
   bool hand_over(Group& group, std::uint64_t newcomers);
   void say(const std::string& text) const;
-  void say_where_we_are(const char* event) const;
+  void say_where_we_are(const Group& group, const char* event) const;
   void say_peer_lost(const Group& group) const;
 
   DiLoCo& training_;

@@ -41,8 +41,8 @@ class RingAllReduce {
   std::span<const std::byte> payload(std::uint32_t position) const;
   void sent(std::uint32_t position);
   void raise_limit(std::uint32_t limit);      // the next rank accepts positions below `limit`
-  std::uint32_t next_position() const { return next_claim_; }
   std::uint32_t limit() const { return send_limit_; }
+  std::uint32_t positions() const { return schedule_.positions(); }
 
   // ---- from the previous rank. `accepts` is asked once per segment, before its first byte is placed.
   bool accepts(std::uint32_t position, std::uint32_t length) const;

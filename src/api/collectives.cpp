@@ -1,0 +1,110 @@
+#include <cstdint>
+#include <limits>
+
+#include "api/communicator.hpp"
+#include "api/enums.hpp"
+#include "api/reduce_request.hpp"
+
+namespace pccl::api {
+
+Answer check_reduce(const void* send, void* receive, const pcclReduceDescriptor_t* descriptor,
+                    node::ReduceRequest& request) {
+  if (descriptor == nullptr) return invalid_argument("the descriptor is NULL");
+  const auto out_of_range = [](const char* what, unsigned value) {
+    return invalid_argument(std::string("unknown ") + what + " " + std::to_string(value));
+  };
+  const unsigned type = raw(descriptor->src_descriptor.datatype);
+  const unsigned op = raw(descriptor->op);
+  const unsigned hint = raw(descriptor->src_descriptor.distribution_hint);
+  const unsigned quantization = raw(descriptor->quantization_options.algorithm);
+  if (type >= data_type_count) return out_of_range("datatype", type);
+  if (op >= red_op_count) return out_of_range("reduce operation", op);
+  if (hint > pcclDistributionUniform) return out_of_range("distribution hint", hint);
+  if (quantization > pcclQuantZeroPointScale)
+    return out_of_range("quantization algorithm", quantization);
+  if (quantization != pcclQuantNone)
+    return invalid_argument(
+        "quantization arrives in a later version of the library; use pcclQuantNone");
+
+  const std::size_t element_bytes = size_of(static_cast<DataType>(type));
+  if (descriptor->count > std::numeric_limits<std::ptrdiff_t>::max() / element_bytes)
+    return invalid_argument("count " + std::to_string(descriptor->count) +
+                            " exceeds the address space");
+  if (descriptor->count > 0 && (send == nullptr || receive == nullptr))
+    return invalid_argument(send == nullptr ? "the send buffer is NULL"
+                                            : "the receive buffer is NULL");
+
+  request.send = send;
+  request.receive = receive;
+  request.count = descriptor->count;
+  request.type = static_cast<DataType>(type);
+  request.op = static_cast<RedOp>(op);
+  request.tag = descriptor->tag;
+  return success();
+}
+
+namespace {
+
+std::string op_name(std::uint64_t tag) {
+  return "tag " + std::to_string(tag) + ": ";
+}
+
+Answer launch(node::PeerNode& peer, const node::ReduceRequest& request) {
+  Answer answer = answer_of(launch_result, peer.launch(request));
+  if (!answer.ok()) answer.why.insert(0, op_name(request.tag));
+  return answer;
+}
+
+Answer await(node::PeerNode& peer, std::uint64_t tag, pcclReduceInfo_t* info_out) {
+  node::ReduceInfo info;
+  Answer answer = answer_of(await_result, peer.await(tag, info));
+  if (!answer.ok()) answer.why.insert(0, op_name(tag));
+  if (answer.ok() && info_out != nullptr) *info_out = reduce_info(info);
+  return answer;
+}
+
+}  // namespace
+
+}  // namespace pccl::api
+
+using namespace pccl::api;
+using pccl::node::PeerNode;
+using pccl::node::ReduceRequest;
+
+pcclResult_t pcclAllReduce(const void* sendbuff, void* recvbuff,
+                           const pcclReduceDescriptor_t* descriptor, const pcclComm_t* communicator,
+                           pcclReduceInfo_t* reduce_info_out) {
+  return with_peer("pcclAllReduce", communicator, [&](PeerNode& peer) {
+    ReduceRequest request;
+    if (Answer wrong = check_reduce(sendbuff, recvbuff, descriptor, request); !wrong.ok())
+      return wrong;
+    if (Answer refused = launch(peer, request); !refused.ok()) return refused;
+    return await(peer, request.tag, reduce_info_out);
+  });
+}
+
+pcclResult_t pcclAllReduceAsync(const void* sendbuff, void* recvbuff,
+                                const pcclReduceDescriptor_t* descriptor,
+                                const pcclComm_t* communicator,
+                                pcclAsyncReduceOp_t* reduce_handle_out) {
+  return with_communicator("pcclAllReduceAsync", communicator, [&](pcclComm_t& entered) {
+    if (reduce_handle_out == nullptr) return invalid_argument("reduce_handle_out is NULL");
+    const std::shared_ptr<PeerNode> peer = entered.accepted_node();
+    if (peer == nullptr) return invalid_usage("not connected");
+    ReduceRequest request;
+    if (Answer wrong = check_reduce(sendbuff, recvbuff, descriptor, request); !wrong.ok())
+      return wrong;
+    if (Answer refused = launch(*peer, request); !refused.ok()) return refused;
+    *reduce_handle_out = {&entered, request.tag};
+    return success();
+  });
+}
+
+pcclResult_t pcclAwaitAsyncReduce(const pcclAsyncReduceOp_t* reduce_handle,
+                                  pcclReduceInfo_t* reduce_info_out) {
+  if (!initialized()) return pcclNotInitialized;
+  if (reduce_handle == nullptr) return pcclInvalidArgument;
+  const pcclAsyncReduceOp_t handle = *reduce_handle;
+  return with_peer("pcclAwaitAsyncReduce", handle.comm,
+                   [&](PeerNode& peer) { return await(peer, handle.tag, reduce_info_out); });
+}

@@ -1,0 +1,78 @@
+#include <atomic>
+#include <optional>
+
+#include "api/address.hpp"
+#include "api/answer.hpp"
+#include "base/environment.hpp"
+#include "node/master_node.hpp"
+#include "pccl.h"
+
+using namespace pccl::api;
+using pccl::Endpoint;
+using pccl::Outcome;
+using pccl::node::MasterNode;
+using pccl::node::MasterOptions;
+
+// A plain pointer, unlike pcclComm_t: pcclInterruptMaster may be called from a signal handler,
+// which can take no lock and look nothing up.
+struct pcclMasterInstanceState_t {
+  explicit pcclMasterInstanceState_t(MasterOptions options) : node(std::move(options)) {}
+
+  MasterNode node;
+  std::atomic<bool> launched{false};
+};
+
+pcclResult_t pcclCreateMaster(ccoip_socket_address_t listen_address,
+                              pcclMasterInstance_t** master_handle_out) {
+  if (master_handle_out == nullptr) return pcclInvalidArgument;
+  return without_exceptions([&] {
+           const std::optional<Endpoint> listen = endpoint_of(listen_address);
+           if (!listen) return invalid_argument("listen_address.inet.protocol is unknown");
+           MasterOptions options;
+           options.listen = *listen;
+           options.peer_timeout = pccl::peer_timeout_from_environment();
+           *master_handle_out = new pcclMasterInstanceState_t(std::move(options));
+           return success();
+         })
+      .result;
+}
+
+pcclResult_t pcclRunMaster(pcclMasterInstance_t* master_instance) {
+  if (master_instance == nullptr) return pcclInvalidArgument;
+  return without_exceptions([&] {
+           const Outcome outcome = master_instance->node.run();
+           if (outcome.ok()) {
+             master_instance->launched.store(true, std::memory_order_release);
+           } else {
+             pccl::log()->error("pcclRunMaster: {}", text_of(outcome));
+           }
+           return answer_of(run_master_result, outcome);
+         })
+      .result;
+}
+
+pcclResult_t pcclInterruptMaster(pcclMasterInstance_t* master_instance) {
+  if (master_instance == nullptr) return pcclInvalidArgument;
+  if (!master_instance->launched.load(std::memory_order_acquire)) return pcclInvalidUsage;
+  master_instance->node.interrupt();
+  return pcclSuccess;
+}
+
+pcclResult_t pcclMasterAwaitTermination(pcclMasterInstance_t* master_instance) {
+  if (master_instance == nullptr) return pcclInvalidArgument;
+  if (!master_instance->launched.load(std::memory_order_acquire)) return pcclInvalidUsage;
+  return without_exceptions([&] {
+           master_instance->node.await_termination();
+           return success();
+         })
+      .result;
+}
+
+pcclResult_t pcclDestroyMaster(pcclMasterInstance_t* master_instance) {
+  if (master_instance == nullptr) return pcclInvalidArgument;
+  return without_exceptions([&] {
+           delete master_instance;
+           return success();
+         })
+      .result;
+}

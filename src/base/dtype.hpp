@@ -29,17 +29,21 @@ inline constexpr std::uint8_t red_op_count = 5;
 constexpr std::size_t size_of(DataType type) {
   switch (type) {
     case DataType::uint8:
-    case DataType::int8: return 1;
+    case DataType::int8:
+      return 1;
     case DataType::int16:
     case DataType::uint16:
     case DataType::float16:
-    case DataType::bfloat16: return 2;
+    case DataType::bfloat16:
+      return 2;
     case DataType::uint32:
     case DataType::int32:
-    case DataType::float32: return 4;
+    case DataType::float32:
+      return 4;
     case DataType::uint64:
     case DataType::int64:
-    case DataType::float64: return 8;
+    case DataType::float64:
+      return 8;
   }
   return 0;
 }

@@ -8,7 +8,8 @@ namespace pccl {
 
 bool IpAddress::is_loopback() const {
   if (!v6) return octets[0] == 127;
-  return octets[15] == 1 && std::all_of(octets.begin(), octets.end() - 1, [](auto o) { return o == 0; });
+  return octets[15] == 1 &&
+         std::all_of(octets.begin(), octets.end() - 1, [](auto o) { return o == 0; });
 }
 
 std::string to_string(const IpAddress& address) {

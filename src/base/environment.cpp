@@ -22,20 +22,22 @@ std::optional<Number> parse(const char* text) {
 
 }  // namespace
 
-Duration environment_seconds(const char* name, Duration default_value, Duration minimum, Duration maximum) {
+Duration environment_seconds(const char* name, Duration default_value, Duration minimum,
+                             Duration maximum) {
   const char* const text = std::getenv(name);
   if (text == nullptr || *text == '\0') return default_value;
   const std::optional<double> number = parse<double>(text);
-  if (!number || !std::isfinite(*number) || *number < seconds(minimum) || *number > seconds(maximum)) {
-    log()->warn("{}={} is not a number of seconds from {} to {}; using {}", name, text, seconds(minimum),
-                seconds(maximum), seconds(default_value));
+  if (!number || !std::isfinite(*number) || *number < seconds(minimum) ||
+      *number > seconds(maximum)) {
+    log()->warn("{}={} is not a number of seconds from {} to {}; using {}", name, text,
+                seconds(minimum), seconds(maximum), seconds(default_value));
     return default_value;
   }
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*number));
 }
 
-std::uint64_t environment_number(const char* name, std::uint64_t default_value, std::uint64_t minimum,
-                                 std::uint64_t maximum) {
+std::uint64_t environment_number(const char* name, std::uint64_t default_value,
+                                 std::uint64_t minimum, std::uint64_t maximum) {
   const char* const text = std::getenv(name);
   if (text == nullptr || *text == '\0') return default_value;
   const std::optional<std::uint64_t> number = parse<std::uint64_t>(text);

@@ -1,5 +1,5 @@
-// Every environment variable that the library reads at run time, parsed in one place. The table for users is
-// docs/environment.md.
+// Every environment variable that the library reads at run time, parsed in one place. The table for
+// users is docs/environment.md.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +11,12 @@ namespace pccl {
 
 // Seconds as a decimal number, e.g. PCCL_PEER_TIMEOUT=3 or 0.5. Anything else than a number in
 // [minimum, maximum] gives the default and a warning in the log.
-Duration environment_seconds(const char* name, Duration default_value, Duration minimum, Duration maximum);
+Duration environment_seconds(const char* name, Duration default_value, Duration minimum,
+                             Duration maximum);
 
 // A whole number in [minimum, maximum], else the default and a warning.
-std::uint64_t environment_number(const char* name, std::uint64_t default_value, std::uint64_t minimum,
-                                 std::uint64_t maximum);
+std::uint64_t environment_number(const char* name, std::uint64_t default_value,
+                                 std::uint64_t minimum, std::uint64_t maximum);
 
 Duration peer_timeout_from_environment();     // PCCL_PEER_TIMEOUT, default 3 s
 Duration master_timeout_from_environment();   // PCCL_MASTER_TIMEOUT, default 60 s

@@ -1,4 +1,5 @@
-// Our threads do arithmetic that every peer must repeat bit for bit, whatever the application has set.
+// Our threads do arithmetic that every peer must repeat bit for bit, whatever the application has
+// set.
 #pragma once
 
 namespace pccl {

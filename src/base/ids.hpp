@@ -1,4 +1,5 @@
-// Names of things that must not be mixed up: passing a Tag where an Epoch is wanted does not compile.
+// Names of things that must not be mixed up: passing a Tag where an Epoch is wanted does not
+// compile.
 #pragma once
 
 #include <compare>
@@ -19,13 +20,16 @@ struct StrongId {
   constexpr StrongId next() const { return StrongId{static_cast<Number>(value + 1)}; }
 };
 
-using Term = StrongId<struct TermPurpose>;      // a master's life; a peer obeys one term and never goes back
-using Epoch = StrongId<struct EpochPurpose>;    // a membership snapshot of a group; 0: none yet
+using Term =
+    StrongId<struct TermPurpose>;  // a master's life; a peer obeys one term and never goes back
+using Epoch = StrongId<struct EpochPurpose>;  // a membership snapshot of a group; 0: none yet
 using Group = StrongId<struct GroupPurpose, std::uint32_t>;  // peers that reduce with each other
-using Tag = StrongId<struct TagPurpose>;        // the application's name of an op
-using Launch = StrongId<struct LaunchPurpose, std::uint32_t>;  // n-th launch of a tag in an epoch, from 0
-using CallId = StrongId<struct CallPurpose>;    // a peer's unanimous call, numbered by that peer
-using VerdictNumber = StrongId<struct VerdictPurpose>;  // a group's verdicts in the order of decision, from 1
+using Tag = StrongId<struct TagPurpose>;                     // the application's name of an op
+using Launch =
+    StrongId<struct LaunchPurpose, std::uint32_t>;  // n-th launch of a tag in an epoch, from 0
+using CallId = StrongId<struct CallPurpose>;  // a peer's unanimous call, numbered by that peer
+using VerdictNumber =
+    StrongId<struct VerdictPurpose>;  // a group's verdicts in the order of decision, from 1
 
 // A peer's UUID, assigned by the master. All zero: nobody.
 struct PeerId {
@@ -35,8 +39,8 @@ struct PeerId {
   constexpr explicit operator bool() const { return high != 0 || low != 0; }
 };
 
-std::string to_string(const PeerId& peer);    // 32 hexadecimal digits
-std::string short_name(const PeerId& peer);   // the first 8 of them, for logs and errors
+std::string to_string(const PeerId& peer);   // 32 hexadecimal digits
+std::string short_name(const PeerId& peer);  // the first 8 of them, for logs and errors
 
 // One op: the collective that the members of a group run together.
 struct OpKey {

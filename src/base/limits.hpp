@@ -19,25 +19,30 @@ inline constexpr std::size_t reason_bytes = 1000;
 
 // A connection that has not introduced itself is closed after this time.
 inline constexpr Duration handshake_deadline = 5s;
-// Connections of one address that have not introduced themselves yet; one more closes the oldest of them.
+// Connections of one address that have not introduced themselves yet; one more closes the oldest of
+// them.
 inline constexpr std::size_t unintroduced_per_address = 64;
 inline constexpr std::size_t unintroduced_in_total = 512;
 
 // Largest bytes of one peer's input that travel through the master (star all-reduce).
 inline constexpr std::size_t star_bytes = 4 << 10;
 
+// Peers of one run.
+inline constexpr std::size_t peers = 4096;
+
 // Ops that one communicator may have in flight.
 inline constexpr std::size_t ops_in_flight = 1024;
 
-// A segment: small enough to stay in a core's L2 between receive, reduce and send, large enough that its
-// header and one wake-up cost nothing (benchmarks/all_reduce_perf).
+// A segment: small enough to stay in a core's L2 between receive, reduce and send, large enough
+// that its header and one wake-up cost nothing (benchmarks/all_reduce_perf).
 inline constexpr std::size_t segment_bytes = 256 << 10;
 inline constexpr std::size_t smallest_segment_bytes = 16 << 10;
-// Segments of an op that a sender has under way before it needs an earlier one back (plan/ring_schedule).
+// Segments of an op that a sender has under way before it needs an earlier one back
+// (plan/ring_schedule).
 inline constexpr std::uint32_t ring_depth = 8;
 
-// Segments no longer than this may be sent before the receiver has launched the op, up to the budget of
-// parked bytes per link.
+// Segments no longer than this may be sent before the receiver has launched the op, up to the
+// budget of parked bytes per link.
 inline constexpr std::size_t eager_segment_bytes = 64 << 10;
 inline constexpr std::size_t eager_link_bytes = 512 << 10;
 
@@ -45,7 +50,8 @@ inline constexpr std::size_t eager_link_bytes = 512 << 10;
 inline constexpr std::uint32_t lanes_per_link = 64;
 inline constexpr std::uint32_t automatic_lanes = 2;
 
-// Freed rollback blocks are kept for the next op up to this total (fresh pages cost ten times the copy).
+// Freed rollback blocks are kept for the next op up to this total (fresh pages cost ten times the
+// copy).
 inline constexpr std::size_t rollback_pool_bytes = std::size_t{1} << 30;
 
 }  // namespace pccl::limits

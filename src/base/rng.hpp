@@ -1,5 +1,6 @@
-// A small seeded generator (SplitMix64: Steele, Lea & Flood, OOPSLA 2014), the same sequence on every machine.
-// For simulations and tests; identities and tokens of a real run come from the operating system.
+// A small seeded generator (SplitMix64: Steele, Lea & Flood, OOPSLA 2014), the same sequence on
+// every machine. For simulations and tests; identities and tokens of a real run come from the
+// operating system.
 #pragma once
 
 #include <cstdint>

@@ -10,6 +10,8 @@ using Duration = std::chrono::nanoseconds;
 // From the loop's steady clock in production, from the simulator in tests.
 using Instant = std::chrono::time_point<std::chrono::steady_clock, Duration>;
 
-inline double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+inline double seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
 
 }  // namespace pccl

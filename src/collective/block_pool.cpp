@@ -10,7 +10,9 @@ namespace {
 constexpr std::size_t alignment = 64;  // a cache line, and the widest vector register
 }
 
-void BlockPool::Block::Free::operator()(std::byte* memory) const { std::free(memory); }
+void BlockPool::Block::Free::operator()(std::byte* memory) const {
+  std::free(memory);
+}
 
 BlockPool::Block& BlockPool::Block::operator=(Block&& other) noexcept {
   if (this != &other) {

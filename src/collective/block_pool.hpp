@@ -1,4 +1,5 @@
-// Blocks of memory of one segment's size, kept between ops because fresh pages cost ten times the copy.
+// Blocks of memory of one segment's size, kept between ops because fresh pages cost ten times the
+// copy.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +13,8 @@ namespace pccl::collective {
 
 class BlockPool {
  public:
-  // Freed blocks up to `kept_bytes` stay in the pool. Not thread-safe, and the pool outlives its blocks.
+  // Freed blocks up to `kept_bytes` stay in the pool. Not thread-safe, and the pool outlives its
+  // blocks.
   explicit BlockPool(std::size_t kept_bytes) : kept_blocks_(kept_bytes / limits::segment_bytes) {}
 
   class Block {

@@ -5,15 +5,18 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/mutant.hpp"
 #include "base/status.hpp"
 
 namespace pccl::collective {
 
 namespace {
-constexpr std::size_t eager_frame_cost = 64;  // beside its bytes, so that empty segments are bounded, too
+constexpr std::size_t eager_frame_cost =
+    64;  // beside its bytes, so that empty segments are bounded, too
 }
 
-Exchange::Exchange(std::function<void(const OpKey&)> on_finished) : on_finished_(std::move(on_finished)) {}
+Exchange::Exchange(std::function<void(const OpKey&)> on_finished)
+    : on_finished_(std::move(on_finished)) {}
 
 void Exchange::enter_epoch(Epoch epoch) {
   PCCL_INVARIANT(ops_.empty());
@@ -50,13 +53,14 @@ void Exchange::cancel(const OpKey& key) {
   parked_.drop(key);
 }
 
-// A segment that does not fit the local schedule comes from an op that the peers describe differently: the
-// master's verdict tells the application.
+// A segment that does not fit the local schedule comes from an op that the peers describe
+// differently: the master's verdict tells the application.
 void Exchange::deliver_parked(const OpKey& key, RingAllReduce& reduce) {
   parked_.take(key, [&](std::uint32_t position, std::span<const std::byte> bytes) {
     if (!reduce.accepts(position, static_cast<std::uint32_t>(bytes.size()))) return;
     reduce.expect(position);
-    if (!bytes.empty()) std::memcpy(reduce.destination(position).data(), bytes.data(), bytes.size());
+    if (!bytes.empty())
+      std::memcpy(reduce.destination(position).data(), bytes.data(), bytes.size());
     reduce.arrived(position);
   });
 }
@@ -73,14 +77,18 @@ bool Exchange::launched(const OpKey& key) const {
   return found != next_launch_.end() && key.launch < found->second;
 }
 
-// ---- to the next rank ------------------------------------------------------------------------------------
+// ---- to the next rank
+// ------------------------------------------------------------------------------------
 
-// Small segments go before the next rank has launched the op: it parks them within a budget that both know.
+// Small segments go before the next rank has launched the op: it parks them within a budget that
+// both know.
 void Exchange::offer_eagerly(Op& op) {
   std::uint32_t limit = op.reduce->limit();
   while (limit < op.reduce->positions()) {
     const std::uint32_t bytes = op.reduce->segment_bytes_at(limit);
-    if (bytes > limits::eager_segment_bytes || eager_bytes_ + bytes + eager_frame_cost > limits::eager_link_bytes) break;
+    if (bytes > limits::eager_segment_bytes ||
+        eager_bytes_ + bytes + eager_frame_cost > limits::eager_link_bytes)
+      break;
     eager_bytes_ += bytes + eager_frame_cost;
     op.eager_bytes += bytes + eager_frame_cost;
     ++limit;
@@ -114,7 +122,8 @@ std::optional<Segment> Exchange::next_segment() {
 
 std::span<const std::byte> Exchange::payload(const Segment& segment) const {
   const auto found = ops_.find(segment.op);
-  return found == ops_.end() ? std::span<const std::byte>{} : found->second.reduce->payload(segment.position);
+  return found == ops_.end() ? std::span<const std::byte>{}
+                             : found->second.reduce->payload(segment.position);
 }
 
 void Exchange::segment_sent(const Segment& segment) {
@@ -133,10 +142,11 @@ void Exchange::credit_arrived(const Credit& credit) {
   update(credit.op);
 }
 
-// ---- from the previous rank ------------------------------------------------------------------------------
+// ---- from the previous rank
+// ------------------------------------------------------------------------------
 
 bool Exchange::segment_begins(const Segment& segment, std::string& why) {
-  const auto found = ops_.find(segment.op);
+  const auto found = find_op(segment.op);
   if (found != ops_.end()) {
     if (segment.position >= found->second.announced_limit &&
         segment.length > limits::eager_segment_bytes) {
@@ -152,20 +162,20 @@ bool Exchange::segment_begins(const Segment& segment, std::string& why) {
   if (segment.length <= limits::eager_segment_bytes &&
       parked_.expect(segment.op, segment.position, segment.length))
     return true;
-  why = fmt::format("segment {} of {}, {} bytes, before its launch here is over the eager budget", segment.position,
-                    to_string(segment.op), segment.length);
+  why = fmt::format("segment {} of {}, {} bytes, before its launch here is over the eager budget",
+                    segment.position, to_string(segment.op), segment.length);
   return false;
 }
 
 std::span<std::byte> Exchange::destination(const Segment& segment) {
-  const auto found = ops_.find(segment.op);
+  const auto found = find_op(segment.op);
   if (found != ops_.end() && found->second.arriving.contains(segment.position))
     return found->second.reduce->destination(segment.position);
   return parked_.destination(segment.op, segment.position);
 }
 
 void Exchange::segment_arrived(const Segment& segment) {
-  const auto found = ops_.find(segment.op);
+  const auto found = find_op(segment.op);
   if (found == ops_.end()) {
     parked_.arrived(segment.op, segment.position);
     return;
@@ -173,11 +183,19 @@ void Exchange::segment_arrived(const Segment& segment) {
   RingAllReduce& reduce = *found->second.reduce;
   if (found->second.arriving.erase(segment.position) > 0) {
     reduce.arrived(segment.position);
-  } else if (parked_.contains(segment.op, segment.position)) {  // the launch came while it was half-way
+  } else if (parked_.contains(segment.op,
+                              segment.position)) {  // the launch came while it was half-way
     parked_.arrived(segment.op, segment.position);
     deliver_parked(segment.op, reduce);
   }
-  update(segment.op);
+  update(found->first);
+}
+
+std::map<OpKey, Exchange::Op>::iterator Exchange::find_op(const OpKey& key) {
+  if (mutant(Mutant::stale_segment_accepted))
+    return std::find_if(ops_.begin(), ops_.end(),
+                        [&](const auto& op) { return op.first.tag == key.tag; });
+  return ops_.find(key);
 }
 
 std::optional<Credit> Exchange::next_credit() {
@@ -207,11 +225,13 @@ void Exchange::update(const OpKey& key) {
     op.queued = true;
     sendable_.push_back(key);
   }
-  // A credit frame for every few segments, not for each; the first says that the op has been launched here.
+  // A credit frame for every few segments, not for each; the first says that the op has been
+  // launched here.
   const std::uint32_t limit = op.reduce->receive_limit();
   const std::uint32_t step = limits::ring_depth / 2;
   if (limit > op.announced_limit &&
-      (op.announced_limit == 0 || limit - op.announced_limit >= step || limit == op.reduce->positions()))
+      (op.announced_limit == 0 || limit - op.announced_limit >= step ||
+       limit == op.reduce->positions()))
     credit_due_.push_back(key);
   if (op.reduce->finished()) {
     release_eager(op);

@@ -1,6 +1,6 @@
-// All ops of one peer and what passes between it and its two ring neighbours: segments to the next rank,
-// segments from the previous one, credit the other way. Lanes (real or simulated) pull from it and push into
-// it; it never waits and owns no socket. One thread at a time.
+// All ops of one peer and what passes between it and its two ring neighbours: segments to the next
+// rank, segments from the previous one, credit the other way. Lanes (real or simulated) pull from
+// it and push into it; it never waits and owns no socket. One thread at a time.
 #pragma once
 
 #include <cstddef>
@@ -40,8 +40,10 @@ class Exchange {
   void enter_epoch(Epoch epoch);
 
   // Starts an op and returns it; the caller keeps it for the roll-back after a cancel.
-  std::shared_ptr<RingAllReduce> start(const OpKey& op, const plan::RingSchedule& schedule, const Operand& operand);
-  // Notes that the op has been launched here without moving data (a star), or is over: its frames are dropped.
+  std::shared_ptr<RingAllReduce> start(const OpKey& op, const plan::RingSchedule& schedule,
+                                       const Operand& operand);
+  // Notes that the op has been launched here without moving data (a star), or is over: its frames
+  // are dropped.
   void pass_over(const OpKey& op);
   // After it returns no byte of the op's buffers is touched again, whatever is half-way on a lane.
   void cancel(const OpKey& op);
@@ -49,7 +51,8 @@ class Exchange {
   // ---- the link to the next rank
   bool has_segment_to_send() const { return !sendable_.empty(); }
   std::optional<Segment> next_segment();
-  std::span<const std::byte> payload(const Segment& segment) const;  // empty: the op is void, send zeros
+  std::span<const std::byte> payload(
+      const Segment& segment) const;  // empty: the op is void, send zeros
   void segment_sent(const Segment& segment);
   void credit_arrived(const Credit& credit);
 
@@ -60,17 +63,19 @@ class Exchange {
   void segment_arrived(const Segment& segment);
   bool has_credit_to_send() const { return !credit_due_.empty(); }
   std::optional<Credit> next_credit();
-  void previous_link_replaced();  // credit announced on the old link may be lost: all of it is due again
+  void
+  previous_link_replaced();  // credit announced on the old link may be lost: all of it is due again
 
  private:
   struct Op {
     std::shared_ptr<RingAllReduce> reduce;
-    bool queued = false;                 // in sendable_
-    std::size_t eager_bytes = 0;         // sent before the next rank's first credit
-    std::uint32_t announced_limit = 0;   // last credit sent to the previous rank
-    std::set<std::uint32_t> arriving;    // positions half-way on a lane
+    bool queued = false;                // in sendable_
+    std::size_t eager_bytes = 0;        // sent before the next rank's first credit
+    std::uint32_t announced_limit = 0;  // last credit sent to the previous rank
+    std::set<std::uint32_t> arriving;   // positions half-way on a lane
   };
 
+  std::map<OpKey, Op>::iterator find_op(const OpKey& key);  // of a frame from the previous rank
   void note_launch(const OpKey& op);
   bool launched(const OpKey& op) const;
   void offer_eagerly(Op& op);

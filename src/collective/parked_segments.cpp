@@ -8,8 +8,8 @@ namespace pccl::collective {
 
 namespace {
 
-// The sender keeps to eager_link_bytes; what it takes back after a void op may still be parked here. Every
-// segment counts for at least this much, so that empty ones cannot pile up.
+// The sender keeps to eager_link_bytes; what it takes back after a void op may still be parked
+// here. Every segment counts for at least this much, so that empty ones cannot pile up.
 constexpr std::size_t budget_bytes = 2 * limits::eager_link_bytes;
 constexpr std::size_t least_cost_bytes = 64;
 
@@ -32,8 +32,9 @@ void ParkedSegments::arrived(const OpKey& op, std::uint32_t position) {
   if (found != parked_.end()) found->second.whole = true;
 }
 
-void ParkedSegments::take(const OpKey& op,
-                          const std::function<void(std::uint32_t, std::span<const std::byte>)>& deliver) {
+void ParkedSegments::take(
+    const OpKey& op,
+    const std::function<void(std::uint32_t, std::span<const std::byte>)>& deliver) {
   for (auto at = parked_.lower_bound({op, 0}); at != parked_.end() && at->first.first == op;) {
     if (!at->second.whole) {
       ++at;
@@ -45,11 +46,13 @@ void ParkedSegments::take(const OpKey& op,
 }
 
 void ParkedSegments::drop(const OpKey& op) {
-  for (auto at = parked_.lower_bound({op, 0}); at != parked_.end() && at->first.first == op;) at = erase(at);
+  for (auto at = parked_.lower_bound({op, 0}); at != parked_.end() && at->first.first == op;)
+    at = erase(at);
 }
 
 void ParkedSegments::drop_before(Epoch epoch) {
-  for (auto at = parked_.begin(); at != parked_.end() && at->first.first.epoch < epoch;) at = erase(at);
+  for (auto at = parked_.begin(); at != parked_.end() && at->first.first.epoch < epoch;)
+    at = erase(at);
 }
 
 ParkedSegments::Parked::iterator ParkedSegments::erase(Parked::iterator segment) {

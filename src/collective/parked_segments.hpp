@@ -1,4 +1,5 @@
-// Segments that came before the application launched their op here: kept within a budget until it does.
+// Segments that came before the application launched their op here: kept within a budget until it
+// does.
 #pragma once
 
 #include <cstddef>
@@ -18,11 +19,14 @@ class ParkedSegments {
   // False: over the budget, which a peer that keeps the protocol cannot reach.
   bool expect(const OpKey& op, std::uint32_t position, std::uint32_t length);
   std::span<std::byte> destination(const OpKey& op, std::uint32_t position);  // empty: not parked
-  bool contains(const OpKey& op, std::uint32_t position) const { return parked_.contains({op, position}); }
+  bool contains(const OpKey& op, std::uint32_t position) const {
+    return parked_.contains({op, position});
+  }
   void arrived(const OpKey& op, std::uint32_t position);
 
   // Hands each whole segment of the op to `deliver`, in order of position, and forgets it.
-  void take(const OpKey& op, const std::function<void(std::uint32_t, std::span<const std::byte>)>& deliver);
+  void take(const OpKey& op,
+            const std::function<void(std::uint32_t, std::span<const std::byte>)>& deliver);
 
   void drop(const OpKey& op);
   void drop_before(Epoch epoch);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/mutant.hpp"
 #include "base/status.hpp"
 #include "kernels/reduce.hpp"
 
@@ -14,8 +15,8 @@ constexpr std::size_t shared_scratch_blocks = (16 << 20) / limits::segment_bytes
 
 }  // namespace
 
-RingAllReduce::RingAllReduce(const plan::RingSchedule& schedule, const Operand& operand, BlockPool& scratch,
-                             BlockPool& rollback)
+RingAllReduce::RingAllReduce(const plan::RingSchedule& schedule, const Operand& operand,
+                             BlockPool& scratch, BlockPool& rollback)
     : schedule_(schedule),
       operand_(operand),
       element_bytes_(size_of(operand.type)),
@@ -24,7 +25,8 @@ RingAllReduce::RingAllReduce(const plan::RingSchedule& schedule, const Operand& 
       receiving_(schedule.positions(), Progress::awaited) {}
 
 bool RingAllReduce::can_send() const {
-  if (next_claim_ >= std::min(send_limit_, schedule_.positions())) return false;
+  const std::uint32_t limit = mutant(Mutant::credit_ignored) ? schedule_.positions() : send_limit_;
+  if (next_claim_ >= std::min(limit, schedule_.positions())) return false;
   const auto needed = schedule_.needs(next_claim_);
   return !needed || receiving_[*needed] >= Progress::held;
 }
@@ -54,7 +56,9 @@ void RingAllReduce::sent(std::uint32_t position) {
   if (transfer.step > 0 && schedule_.reduces(transfer)) release(*schedule_.needs(position));
 }
 
-void RingAllReduce::raise_limit(std::uint32_t limit) { send_limit_ = std::max(send_limit_, limit); }
+void RingAllReduce::raise_limit(std::uint32_t limit) {
+  send_limit_ = std::max(send_limit_, limit);
+}
 
 bool RingAllReduce::accepts(std::uint32_t position, std::uint32_t length) const {
   return position < schedule_.positions() && receiving_[position] == Progress::awaited &&
@@ -84,9 +88,10 @@ void RingAllReduce::arrived(std::uint32_t position) {
   ++arrived_count_;
   receiving_[position] = Progress::held;
   if (schedule_.completes(transfer)) {
-    if (in_place()) rollback_.save(result_at(range), range.count * element_bytes_);
-    kernels::reduce(operand_.op, operand_.type, result_at(range), blocks_[position].data(), input_at(range),
-                    range.count);
+    if (in_place() && !mutant(Mutant::restore_misses_owned_chunk))
+      rollback_.save(result_at(range), range.count * element_bytes_);
+    kernels::reduce(operand_.op, operand_.type, result_at(range), blocks_[position].data(),
+                    input_at(range), range.count);
     kernels::finalize(operand_.op, operand_.type, result_at(range), range.count, schedule_.world());
   } else if (schedule_.reduces(transfer)) {
     std::byte* const partial = blocks_[position].data();
@@ -95,7 +100,8 @@ void RingAllReduce::arrived(std::uint32_t position) {
   if (!held_for_sending(transfer)) release(position);
 }
 
-// Only a partial sum occupies a block until it has been sent on; results are sent from the user's buffer.
+// Only a partial sum occupies a block until it has been sent on; results are sent from the user's
+// buffer.
 bool RingAllReduce::held_for_sending(const plan::Transfer& transfer) const {
   return schedule_.reduces(transfer) && !schedule_.completes(transfer);
 }
@@ -103,7 +109,8 @@ bool RingAllReduce::held_for_sending(const plan::Transfer& transfer) const {
 void RingAllReduce::release(std::uint32_t position) {
   receiving_[position] = Progress::released;
   blocks_.erase(position);
-  while (lowest_unreleased_ < schedule_.positions() && receiving_[lowest_unreleased_] == Progress::released)
+  while (lowest_unreleased_ < schedule_.positions() &&
+         receiving_[lowest_unreleased_] == Progress::released)
     ++lowest_unreleased_;
 }
 
@@ -115,6 +122,7 @@ std::uint32_t RingAllReduce::receive_limit() const {
 }
 
 bool RingAllReduce::finished() const {
+  if (mutant(Mutant::finished_too_early)) return sent_count_ == schedule_.positions();
   return sent_count_ == schedule_.positions() && arrived_count_ == schedule_.positions();
 }
 

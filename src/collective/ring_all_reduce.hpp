@@ -1,12 +1,14 @@
-// One ring all-reduce at one rank, without a socket: lanes ask it what to send and where to put what arrives.
+// One ring all-reduce at one rank, without a socket: lanes ask it what to send and where to put
+// what arrives.
 //
-// The order of everything is plan/ring_schedule.hpp's. A segment of a reducing step arrives in a scratch block,
-// is reduced there with the local input while it is in cache, and is held until it has been sent on: partial
-// sums never touch the user's memory. The last reducing step writes the finished segment to the receive buffer;
-// from there it is gathered, and whoever receives it takes the same bytes. The sender stays below the *limit*
-// that the receiver grants it: a window above the lowest position that the receiver has not yet sent on. A
-// window of depth + 1 can never block the ring (the rank that has sent least can always go on); more only
-// evens out differences in speed.
+// The order of everything is plan/ring_schedule.hpp's. A segment of a reducing step arrives in a
+// scratch block, is reduced there with the local input while it is in cache, and is held until it
+// has been sent on: partial sums never touch the user's memory. The last reducing step writes the
+// finished segment to the receive buffer; from there it is gathered, and whoever receives it takes
+// the same bytes. The sender stays below the *limit* that the receiver grants it: a window above
+// the lowest position that the receiver has not yet sent on. A window of depth + 1 can never block
+// the ring (the rank that has sent least can always go on); more only evens out differences in
+// speed.
 #pragma once
 
 #include <cstddef>
@@ -32,7 +34,8 @@ struct Operand {
 
 class RingAllReduce {
  public:
-  RingAllReduce(const plan::RingSchedule& schedule, const Operand& operand, BlockPool& scratch, BlockPool& rollback);
+  RingAllReduce(const plan::RingSchedule& schedule, const Operand& operand, BlockPool& scratch,
+                BlockPool& rollback);
 
   // ---- to the next rank. Positions are claimed in order; several may be on their way at once.
   bool can_send() const;
@@ -40,18 +43,19 @@ class RingAllReduce {
   std::uint32_t segment_bytes_at(std::uint32_t position) const;
   std::span<const std::byte> payload(std::uint32_t position) const;
   void sent(std::uint32_t position);
-  void raise_limit(std::uint32_t limit);      // the next rank accepts positions below `limit`
+  void raise_limit(std::uint32_t limit);  // the next rank accepts positions below `limit`
   std::uint32_t limit() const { return send_limit_; }
   std::uint32_t positions() const { return schedule_.positions(); }
 
-  // ---- from the previous rank. `accepts` is asked once per segment, before its first byte is placed.
+  // ---- from the previous rank. `accepts` is asked once per segment, before its first byte is
+  // placed.
   bool accepts(std::uint32_t position, std::uint32_t length) const;
   void expect(std::uint32_t position);
   std::span<std::byte> destination(std::uint32_t position);
   void arrived(std::uint32_t position);
-  std::uint32_t receive_limit() const;        // what the previous rank may be told now; never falls
+  std::uint32_t receive_limit() const;  // what the previous rank may be told now; never falls
 
-  bool finished() const;                      // everything sent and received: the result is whole
+  bool finished() const;  // everything sent and received: the result is whole
   void roll_back() const { rollback_.restore(); }  // an in-place buffer holds its input again
   void forget_input() { rollback_.forget(); }      // gives the copies back to the pool
 
@@ -73,11 +77,12 @@ class RingAllReduce {
   BlockPool& scratch_;
   Rollback rollback_;
 
-  std::uint32_t next_claim_ = 0;   // positions below have been claimed by a lane
-  std::uint32_t sent_count_ = 0;   // positions wholly handed to the kernel
+  std::uint32_t next_claim_ = 0;  // positions below have been claimed by a lane
+  std::uint32_t sent_count_ = 0;  // positions wholly handed to the kernel
   std::uint32_t send_limit_ = 0;
-  std::vector<Progress> receiving_;                               // by position
-  std::unordered_map<std::uint32_t, BlockPool::Block> blocks_;    // arriving or held, reducing steps only
+  std::vector<Progress> receiving_;  // by position
+  std::unordered_map<std::uint32_t, BlockPool::Block>
+      blocks_;  // arriving or held, reducing steps only
   std::uint32_t arrived_count_ = 0;
   std::uint32_t lowest_unreleased_ = 0;
   mutable std::uint32_t granted_ = 0;

@@ -1,4 +1,5 @@
-// The way back for an in-place op: every stretch of the buffer is copied aside just before it is overwritten.
+// The way back for an in-place op: every stretch of the buffer is copied aside just before it is
+// overwritten.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +14,8 @@ class Rollback {
   explicit Rollback(BlockPool& pool) : pool_(pool) {}
 
   void save(std::byte* at, std::size_t bytes);  // at most a segment
-  void restore() const;                         // the buffer is as it was before the first save; any thread
-  void forget();                                // gives the copies back to the pool
+  void restore() const;  // the buffer is as it was before the first save; any thread
+  void forget();         // gives the copies back to the pool
 
  private:
   struct Saved {

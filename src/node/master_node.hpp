@@ -21,8 +21,8 @@ class MasterNode {
   MasterNode(const MasterNode&) = delete;
   MasterNode& operator=(const MasterNode&) = delete;
 
-  Outcome run();               // binds and starts the thread; invalid_usage: port in use, or run before
-  bool launched() const;       // run() has been called with success
+  Outcome run();          // binds and starts the thread; invalid_usage: port in use, or run before
+  bool launched() const;  // run() has been called with success
   void interrupt() noexcept;   // async-signal-safe
   void await_termination();    // repeatable, from any thread
   Endpoint listening() const;  // the bound endpoint, with the port chosen for port 0

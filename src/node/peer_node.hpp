@@ -1,5 +1,6 @@
-// One peer of a run: the loop thread, the machines and the sockets behind a communicator. Methods block the
-// calling thread where the public header says so; they keep the thread rules of the public header.
+// One peer of a run: the loop thread, the machines and the sockets behind a communicator. Methods
+// block the calling thread where the public header says so; they keep the thread rules of the
+// public header.
 #pragma once
 
 #include <cstddef>
@@ -49,7 +50,8 @@ struct ReduceInfo {
 class PeerNode {
  public:
   explicit PeerNode(PeerOptions options);
-  ~PeerNode();  // leaves the run; a call blocked in another thread returns Status::interrupted first
+  ~PeerNode();  // leaves the run; a call blocked in another thread returns Status::interrupted
+                // first
   PeerNode(const PeerNode&) = delete;
   PeerNode& operator=(const PeerNode&) = delete;
 

@@ -8,6 +8,8 @@
 namespace pccl::plan {
 
 // True when the inputs travel through the master in one round trip (star), false for the ring.
-constexpr bool goes_through_master(std::size_t bytes) { return bytes <= limits::star_bytes; }
+constexpr bool goes_through_master(std::size_t bytes) {
+  return bytes <= limits::star_bytes;
+}
 
 }  // namespace pccl::plan

@@ -1,5 +1,6 @@
-// A Hamiltonian cycle by depth-first search. Broken paths are few, so the given order, or one close to it, nearly
-// always does; the step budget bounds the search where paths are broken in great numbers.
+// A Hamiltonian cycle by depth-first search. Broken paths are few, so the given order, or one close
+// to it, nearly always does; the step budget bounds the search where paths are broken in great
+// numbers.
 #include "plan/ring_order.hpp"
 
 #include <algorithm>
@@ -13,7 +14,8 @@ constexpr std::uint32_t search_budget = 100'000;
 
 class Search {
  public:
-  Search(const std::vector<PeerId>& members, const BrokenPaths& broken) : rest_(members), broken_(broken) {
+  Search(const std::vector<PeerId>& members, const BrokenPaths& broken)
+      : rest_(members), broken_(broken) {
     ring_.push_back(rest_.front());
     rest_.erase(rest_.begin());
   }
@@ -36,7 +38,9 @@ class Search {
   const std::vector<PeerId>& ring() const { return ring_; }
 
  private:
-  bool passable(const PeerId& from, const PeerId& to) const { return !broken_.contains({from, to}); }
+  bool passable(const PeerId& from, const PeerId& to) const {
+    return !broken_.contains({from, to});
+  }
 
   std::vector<PeerId> ring_, rest_;
   const BrokenPaths& broken_;
@@ -45,7 +49,8 @@ class Search {
 
 }  // namespace
 
-std::optional<std::vector<PeerId>> ring_order(const std::vector<PeerId>& members, const BrokenPaths& broken) {
+std::optional<std::vector<PeerId>> ring_order(const std::vector<PeerId>& members,
+                                              const BrokenPaths& broken) {
   if (members.empty()) return std::vector<PeerId>{};
   Search search(members, broken);
   if (!search.extend()) return std::nullopt;

@@ -16,9 +16,13 @@ Range chunk_range(std::uint64_t count, std::uint32_t world, std::uint32_t chunk)
 
 }  // namespace
 
-RingSchedule::RingSchedule(std::uint32_t rank, std::uint32_t world, std::uint64_t count, std::uint64_t segment_elements,
-                           std::uint32_t depth)
-    : rank_(rank), world_(world), count_(count), segment_elements_(segment_elements), depth_(depth) {
+RingSchedule::RingSchedule(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
+                           std::uint64_t segment_elements, std::uint32_t depth)
+    : rank_(rank),
+      world_(world),
+      count_(count),
+      segment_elements_(segment_elements),
+      depth_(depth) {
   const std::uint64_t longest_chunk = (count + world - 1) / world;
   slices_ = static_cast<std::uint32_t>(
       std::max<std::uint64_t>(1, (longest_chunk + segment_elements - 1) / segment_elements));
@@ -27,11 +31,12 @@ RingSchedule::RingSchedule(std::uint32_t rank, std::uint32_t world, std::uint64_
 RingSchedule RingSchedule::choose(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
                                   std::size_t element_bytes) {
   const std::uint64_t chunk_bytes = (count + world - 1) / world * element_bytes;
-  // Four segments a chunk keep sending, receiving and reducing busy at once; tiny segments cost more than they
-  // hide.
-  const std::uint64_t bytes = std::clamp<std::uint64_t>((chunk_bytes + 3) / 4, limits::smallest_segment_bytes,
-                                                        limits::segment_bytes);
-  return {rank, world, count, std::max<std::uint64_t>(1, bytes / element_bytes), limits::ring_depth};
+  // Four segments a chunk keep sending, receiving and reducing busy at once; tiny segments cost
+  // more than they hide.
+  const std::uint64_t bytes = std::clamp<std::uint64_t>(
+      (chunk_bytes + 3) / 4, limits::smallest_segment_bytes, limits::segment_bytes);
+  return {rank, world, count, std::max<std::uint64_t>(1, bytes / element_bytes),
+          limits::ring_depth};
 }
 
 Range RingSchedule::segment(std::uint32_t chunk, std::uint32_t slice) const {

@@ -1,12 +1,13 @@
-// The ring all-reduce as arithmetic (reduce-scatter, then all-gather: Patarasu & Yuan, JPDC 2009), apart from
-// any sending, so that a loop can prove it for every world size.
+// The ring all-reduce as arithmetic (reduce-scatter, then all-gather: Patarasu & Yuan, JPDC 2009),
+// apart from any sending, so that a loop can prove it for every world size.
 //
-// A tensor is cut into one *chunk* per rank, a chunk into `slices` *segments* of equal size (the last may be
-// shorter or empty). The segments with the same index, one of each chunk, form a *slice*: a small ring
-// all-reduce of its own, of 2(n-1) *steps*. Slices are taken in *waves* of at most `depth`; within a wave all
-// slices take step 0, then all take step 1, and so on. This puts everything that a rank sends in one order, the
-// same on every rank: the *position*. What a rank sends at a position of step t > 0 it received one wave's width
-// earlier, so up to `depth` segments are under way at any time and a wave follows the one before without a gap.
+// A tensor is cut into one *chunk* per rank, a chunk into `slices` *segments* of equal size (the
+// last may be shorter or empty). The segments with the same index, one of each chunk, form a
+// *slice*: a small ring all-reduce of its own, of 2(n-1) *steps*. Slices are taken in *waves* of at
+// most `depth`; within a wave all slices take step 0, then all take step 1, and so on. This puts
+// everything that a rank sends in one order, the same on every rank: the *position*. What a rank
+// sends at a position of step t > 0 it received one wave's width earlier, so up to `depth` segments
+// are under way at any time and a wave follows the one before without a gap.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +21,8 @@ struct RingStep {
   std::uint32_t receive_chunk;
 };
 
-// Step t of 2(n-1): the first n-1 reduce and leave chunk (rank + 1) mod n complete on `rank`, the others gather.
+// Step t of 2(n-1): the first n-1 reduce and leave chunk (rank + 1) mod n complete on `rank`, the
+// others gather.
 constexpr RingStep ring_step(std::uint32_t rank, std::uint32_t world, std::uint32_t step) {
   const std::uint32_t sent = (rank + 2 * world - step) % world;
   return {sent, (sent + world - 1) % world};
@@ -41,11 +43,12 @@ struct Transfer {
 class RingSchedule {
  public:
   // world >= 2. `segment_elements` >= 1 and `depth` >= 1 must be the same on every rank.
-  RingSchedule(std::uint32_t rank, std::uint32_t world, std::uint64_t count, std::uint64_t segment_elements,
-               std::uint32_t depth);
+  RingSchedule(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
+               std::uint64_t segment_elements, std::uint32_t depth);
 
   // The schedule that every rank of an op uses: segments small enough that a slice is pipelined.
-  static RingSchedule choose(std::uint32_t rank, std::uint32_t world, std::uint64_t count, std::size_t element_bytes);
+  static RingSchedule choose(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
+                             std::size_t element_bytes);
 
   std::uint32_t rank() const { return rank_; }
   std::uint32_t world() const { return world_; }
@@ -60,7 +63,8 @@ class RingSchedule {
 
   // The position whose receipt must precede sending `position`; nothing for step 0.
   std::optional<std::uint32_t> needs(std::uint32_t position) const;
-  // The position at which this rank sends on what it received at `position`; nothing for the last step.
+  // The position at which this rank sends on what it received at `position`; nothing for the last
+  // step.
   std::optional<std::uint32_t> feeds(std::uint32_t position) const;
 
   bool reduces(const Transfer& transfer) const { return transfer.step + 1 < world_; }

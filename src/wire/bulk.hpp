@@ -1,5 +1,5 @@
-// The frames of a lane after its handshake: a header of fixed size, then `length` bytes of payload for a
-// segment and none for the others. Little-endian.
+// The frames of a lane after its handshake: a header of fixed size, then `length` bytes of payload
+// for a segment and none for the others. Little-endian.
 #pragma once
 
 #include <array>

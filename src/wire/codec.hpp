@@ -1,6 +1,6 @@
-// Messages to bytes and back, little-endian, driven by each message's `fields`. Decoding trusts nothing: every
-// length is checked against what has arrived before memory is taken, every enum against its range, and a
-// payload must be used up exactly.
+// Messages to bytes and back, little-endian, driven by each message's `fields`. Decoding trusts
+// nothing: every length is checked against what has arrived before memory is taken, every enum
+// against its range, and a payload must be used up exactly.
 #pragma once
 
 #include <algorithm>
@@ -29,9 +29,11 @@ constexpr std::uint8_t values_of() {
   if constexpr (std::is_same_v<Enum, RedOp>) return red_op_count;
   if constexpr (std::is_same_v<Enum, CallKind>) return call_kind_count;
   if constexpr (std::is_same_v<Enum, EpochReason>) return epoch_reason_count;
+  if constexpr (std::is_same_v<Enum, LinkFault>) return link_fault_count;
   if constexpr (std::is_same_v<Enum, Algorithm>) return algorithm_count;
   if constexpr (std::is_same_v<Enum, OpOutcome>) return op_outcome_count;
-  if constexpr (std::is_same_v<Enum, Status>) return static_cast<std::uint8_t>(Status::internal) + 1;
+  if constexpr (std::is_same_v<Enum, Status>)
+    return static_cast<std::uint8_t>(Status::internal) + 1;
 }
 
 class Encoder {
@@ -111,7 +113,8 @@ class Decoder {
     const auto bytes = take(sizeof(Number));
     number = 0;
     for (std::size_t byte = 0; byte < bytes.size(); ++byte)
-      number = static_cast<Number>(number | static_cast<Number>(static_cast<Number>(bytes[byte]) << (8 * byte)));
+      number = static_cast<Number>(
+          number | static_cast<Number>(static_cast<Number>(bytes[byte]) << (8 * byte)));
   }
   void get(bool& flag) {
     std::uint8_t value = 0;

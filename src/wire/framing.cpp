@@ -51,7 +51,8 @@ std::optional<Frame> decode(std::span<const std::byte> body, std::string& why) {
     return std::nullopt;
   }
   if (!decoder.used_up()) {
-    why = fmt::format("malformed {} message of {} bytes", name_of(static_cast<Kind>(kind)), body.size());
+    why = fmt::format("malformed {} message of {} bytes", name_of(static_cast<Kind>(kind)),
+                      body.size());
     return std::nullopt;
   }
   return frame;

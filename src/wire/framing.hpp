@@ -24,11 +24,12 @@ struct Frame {
 // Appends one frame to `out`.
 void encode(std::vector<std::byte>& out, Term term, const Message& message);
 
-// The body of one frame, without its length: kind, term, payload. Nothing when it is malformed; then `why`
-// says how.
+// The body of one frame, without its length: kind, term, payload. Nothing when it is malformed;
+// then `why` says how.
 std::optional<Frame> decode(std::span<const std::byte> body, std::string& why);
 
-// Cuts a byte stream into frames. Memory never exceeds one frame of the limit beyond what was handed in.
+// Cuts a byte stream into frames. Memory never exceeds one frame of the limit beyond what was
+// handed in.
 class FrameReader {
  public:
   explicit FrameReader(std::size_t payload_limit) : payload_limit_(payload_limit) {}
@@ -36,7 +37,8 @@ class FrameReader {
   void raise_limit(std::size_t payload_limit) { payload_limit_ = payload_limit; }
   void append(std::span<const std::byte> bytes);
 
-  // The next whole frame; nothing when more bytes are needed or the stream is malformed (then broken()).
+  // The next whole frame; nothing when more bytes are needed or the stream is malformed (then
+  // broken()).
   std::optional<Frame> next();
   const std::string& broken() const { return broken_; }  // empty: fine
 

@@ -6,23 +6,40 @@ namespace pccl::wire {
 
 std::string_view name_of(Kind kind) {
   switch (kind) {
-    case Kind::hello: return "hello";
-    case Kind::welcome: return "welcome";
-    case Kind::refused: return "refused";
-    case Kind::heartbeat: return "heartbeat";
-    case Kind::call: return "call";
-    case Kind::call_result: return "call_result";
-    case Kind::epoch_proposed: return "epoch_proposed";
-    case Kind::links_ready: return "links_ready";
-    case Kind::link_failed: return "link_failed";
-    case Kind::epoch_installed: return "epoch_installed";
-    case Kind::op_begin: return "op_begin";
-    case Kind::op_done: return "op_done";
-    case Kind::op_verdict: return "op_verdict";
-    case Kind::removed: return "removed";
-    case Kind::leave: return "leave";
-    case Kind::lane_hello: return "lane_hello";
-    case Kind::lane_welcome: return "lane_welcome";
+    case Kind::hello:
+      return "hello";
+    case Kind::welcome:
+      return "welcome";
+    case Kind::refused:
+      return "refused";
+    case Kind::heartbeat:
+      return "heartbeat";
+    case Kind::call:
+      return "call";
+    case Kind::call_result:
+      return "call_result";
+    case Kind::epoch_proposed:
+      return "epoch_proposed";
+    case Kind::links_ready:
+      return "links_ready";
+    case Kind::link_failed:
+      return "link_failed";
+    case Kind::epoch_installed:
+      return "epoch_installed";
+    case Kind::op_begin:
+      return "op_begin";
+    case Kind::op_done:
+      return "op_done";
+    case Kind::op_verdict:
+      return "op_verdict";
+    case Kind::removed:
+      return "removed";
+    case Kind::leave:
+      return "leave";
+    case Kind::lane_hello:
+      return "lane_hello";
+    case Kind::lane_welcome:
+      return "lane_welcome";
   }
   return "unknown";
 }
@@ -32,7 +49,8 @@ Kind kind_of(const Message& message) {
 }
 
 std::string describe(const OpDescriptor& descriptor) {
-  return fmt::format("{} x {} {} ({})", descriptor.count, pccl::name_of(descriptor.type), pccl::name_of(descriptor.op),
+  return fmt::format("{} x {} {} ({})", descriptor.count, pccl::name_of(descriptor.type),
+                     pccl::name_of(descriptor.op),
                      descriptor.algorithm == Algorithm::star ? "star" : "ring");
 }
 

@@ -1,6 +1,6 @@
-// Every control message, declared once: codec, dispatch, fuzz target and docs/protocol.md walk this list.
-// A frame is `length u32 | kind u8 | term u64 | payload`, little-endian (framing.hpp); the payload is the
-// message's fields in the order of its tuple (codec.hpp).
+// Every control message, declared once: codec, dispatch, fuzz target and docs/protocol.md walk this
+// list. A frame is `length u32 | kind u8 | term u64 | payload`, little-endian (framing.hpp); the
+// payload is the message's fields in the order of its tuple (codec.hpp).
 #pragma once
 
 #include <array>
@@ -46,8 +46,9 @@ struct RunCounts {
   std::uint32_t global_world_size = 0;
   std::uint32_t distinct_groups = 0;
   std::uint32_t largest_group_world_size = 0;
-  static constexpr auto fields = std::tuple{&RunCounts::global_world_size, &RunCounts::distinct_groups,
-                                            &RunCounts::largest_group_world_size};
+  static constexpr auto fields =
+      std::tuple{&RunCounts::global_world_size, &RunCounts::distinct_groups,
+                 &RunCounts::largest_group_world_size};
   bool operator==(const RunCounts&) const = default;
 };
 
@@ -67,7 +68,8 @@ struct Hello {
   std::uint16_t version = protocol_version;
   Group group;
   std::uint16_t p2p_port = 0;
-  static constexpr auto fields = std::tuple{&Hello::magic, &Hello::version, &Hello::group, &Hello::p2p_port};
+  static constexpr auto fields =
+      std::tuple{&Hello::magic, &Hello::version, &Hello::group, &Hello::p2p_port};
 };
 
 // master → peer: you are registered, and pending until the accepted peers admit you.
@@ -85,14 +87,15 @@ struct Refused {
   static constexpr auto fields = std::tuple{&Refused::why};
 };
 
-// Both ways: I am alive. A peer reports the newest verdict it has; the master says which verdicts all members
-// have, so that peers may forget them.
+// Both ways: I am alive. A peer reports the newest verdict it has; the master says which verdicts
+// all members have, so that peers may forget them.
 struct Heartbeat {
   static constexpr Kind kind = Kind::heartbeat;
-  bool answer_wanted = false;  // the master checks a suspect: answer at once
+  bool probe = false;  // the master checks a suspect; the answer, sent at once, has it set, too
   Epoch epoch;
   VerdictNumber verdict;  // peer: newest seen in `epoch`; master: the watermark of `epoch`
-  static constexpr auto fields = std::tuple{&Heartbeat::answer_wanted, &Heartbeat::epoch, &Heartbeat::verdict};
+  static constexpr auto fields =
+      std::tuple{&Heartbeat::probe, &Heartbeat::epoch, &Heartbeat::verdict};
 };
 
 enum class CallKind : std::uint8_t { update_topology = 0, peers_pending = 1 };
@@ -114,13 +117,15 @@ struct CallResult {
   bool peers_pending = false;  // the answer of CallKind::peers_pending
   RunCounts counts;
   std::string why;
-  static constexpr auto fields = std::tuple{&CallResult::call, &CallResult::status, &CallResult::peers_pending,
-                                            &CallResult::counts, &CallResult::why};
+  static constexpr auto fields =
+      std::tuple{&CallResult::call, &CallResult::status, &CallResult::peers_pending,
+                 &CallResult::counts, &CallResult::why};
 };
 
 enum class EpochReason : std::uint8_t {
   admission = 0,  // void until installed: a candidate may still drop out
-  recovery = 1,   // a member was lost or a path broke: ops of older epochs are void, launches may start
+  recovery =
+      1,  // a member was lost or a path broke: ops of older epochs are void, launches may start
 };
 inline constexpr std::uint8_t epoch_reason_count = 2;
 
@@ -129,12 +134,13 @@ struct EpochProposed {
   static constexpr Kind kind = Kind::epoch_proposed;
   Epoch epoch;
   EpochReason reason = EpochReason::admission;
-  Token token{};                // opens the p2p doors of this epoch
-  std::vector<Member> ring;     // rank order; each member dials the one after it
+  Token token{};             // opens the p2p doors of this epoch
+  std::vector<Member> ring;  // rank order; each member dials the one after it
   RunCounts counts;
   std::string why;
-  static constexpr auto fields = std::tuple{&EpochProposed::epoch, &EpochProposed::reason, &EpochProposed::token,
-                                            &EpochProposed::ring,  &EpochProposed::counts, &EpochProposed::why};
+  static constexpr auto fields =
+      std::tuple{&EpochProposed::epoch, &EpochProposed::reason, &EpochProposed::token,
+                 &EpochProposed::ring,  &EpochProposed::counts, &EpochProposed::why};
 };
 
 // peer → master: my links of this epoch, to the next and from the previous rank, stand.
@@ -144,15 +150,24 @@ struct LinksReady {
   static constexpr auto fields = std::tuple{&LinksReady::epoch};
 };
 
+enum class LinkFault : std::uint8_t {
+  not_opened = 0,  // dialling failed
+  broke = 1,       // it stood, and an error ended it
+  unanswered = 2,  // it stands, but pings get no answer
+};
+inline constexpr std::uint8_t link_fault_count = 3;
+
 // peer → master: the link with `peer` could not be opened, or broke, or does not answer.
 struct LinkFailed {
   static constexpr Kind kind = Kind::link_failed;
   Epoch epoch;
   PeerId peer;
   bool outgoing = false;  // I dial it: it is the next rank; else it is the previous one
+  LinkFault fault = LinkFault::not_opened;
   std::string why;
   static constexpr auto fields =
-      std::tuple{&LinkFailed::epoch, &LinkFailed::peer, &LinkFailed::outgoing, &LinkFailed::why};
+      std::tuple{&LinkFailed::epoch, &LinkFailed::peer, &LinkFailed::outgoing, &LinkFailed::fault,
+                 &LinkFailed::why};
 };
 
 // master → members: all links of the proposal stand.
@@ -172,8 +187,8 @@ struct OpDescriptor {
   DataType type = DataType::float32;
   RedOp op = RedOp::sum;
   Algorithm algorithm = Algorithm::ring;
-  static constexpr auto fields =
-      std::tuple{&OpDescriptor::count, &OpDescriptor::type, &OpDescriptor::op, &OpDescriptor::algorithm};
+  static constexpr auto fields = std::tuple{&OpDescriptor::count, &OpDescriptor::type,
+                                            &OpDescriptor::op, &OpDescriptor::algorithm};
   bool operator==(const OpDescriptor&) const = default;
 };
 
@@ -194,9 +209,9 @@ struct OpDone {
 };
 
 enum class OpOutcome : std::uint8_t {
-  committed = 0,  // every member holds the result
-  aborted = 1,    // void for all: call again
-  mismatched = 2, // void for all: the descriptors differ
+  committed = 0,   // every member holds the result
+  aborted = 1,     // void for all: call again
+  mismatched = 2,  // void for all: the descriptors differ
 };
 inline constexpr std::uint8_t op_outcome_count = 3;
 
@@ -208,8 +223,8 @@ struct OpVerdict {
   OpOutcome outcome = OpOutcome::aborted;
   std::vector<std::byte> result;  // star only
   std::string why;
-  static constexpr auto fields =
-      std::tuple{&OpVerdict::op, &OpVerdict::number, &OpVerdict::outcome, &OpVerdict::result, &OpVerdict::why};
+  static constexpr auto fields = std::tuple{&OpVerdict::op, &OpVerdict::number, &OpVerdict::outcome,
+                                            &OpVerdict::result, &OpVerdict::why};
 };
 
 // master → peer: you are out, and why. The connection closes after it.
@@ -235,8 +250,9 @@ struct LaneHello {
   PeerId from;
   std::uint16_t lane = 0;
   std::uint16_t lanes = 1;
-  static constexpr auto fields = std::tuple{&LaneHello::magic, &LaneHello::version, &LaneHello::epoch, &LaneHello::token,
-                                            &LaneHello::from,  &LaneHello::lane,    &LaneHello::lanes};
+  static constexpr auto fields =
+      std::tuple{&LaneHello::magic, &LaneHello::version, &LaneHello::epoch, &LaneHello::token,
+                 &LaneHello::from,  &LaneHello::lane,    &LaneHello::lanes};
 };
 
 // next rank → peer: the lane is open.
@@ -245,8 +261,9 @@ struct LaneWelcome {
   static constexpr auto fields = std::tuple{};
 };
 
-using Message = std::variant<Hello, Welcome, Refused, Heartbeat, Call, CallResult, EpochProposed, LinksReady, LinkFailed,
-                             EpochInstalled, OpBegin, OpDone, OpVerdict, Removed, Leave, LaneHello, LaneWelcome>;
+using Message = std::variant<Hello, Welcome, Refused, Heartbeat, Call, CallResult, EpochProposed,
+                             LinksReady, LinkFailed, EpochInstalled, OpBegin, OpDone, OpVerdict,
+                             Removed, Leave, LaneHello, LaneWelcome>;
 
 std::string_view name_of(Kind kind);
 Kind kind_of(const Message& message);

@@ -1,0 +1,187 @@
+// Rounds and epochs: propose a ring, let everybody open the missing links, install. Joining and
+// losing a peer share this road.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/mutant.hpp"
+#include "membership/master_machine.hpp"
+
+namespace pccl::membership {
+
+// All accepted peers are in pcclUpdateTopology (or there are none): take in whoever waits, and mend
+// what is not linked.
+void MasterMachine::start_admission() {
+  admission_.emplace();
+  admission_groups_.clear();
+  std::set<Group> affected;
+  for (const auto& [id, peer] : peers_) {
+    if (peer.accepted) continue;
+    admission_->insert(id);
+    affected.insert(peer.group);
+  }
+  for (const auto& [group, state] : groups_)
+    if (state.linking) affected.insert(group);
+  assembling_ = true;
+  for (const Group group : affected) propose_admission(group);
+  assembling_ = false;
+  continue_admission();
+}
+
+void MasterMachine::propose_admission(Group group) {
+  std::optional<std::vector<PeerId>> ring;
+  while (!(ring = ring_with_candidates(group))) {
+    // No ring avoids the broken paths: the candidate with most of them drops out, else a member.
+    std::vector<PeerId> candidates;
+    for (const PeerId id : *admission_)
+      if (peers_.at(id).group == group) candidates.push_back(id);
+    const GroupState& state = groups_[group];
+    const PeerId out = most_broken(state, candidates.empty() ? state.ring : candidates);
+    const std::string why =
+        "no ring can be formed with it: its ring neighbours cannot reach it, or it cannot reach "
+        "them";
+    if (candidates.empty()) return remove(out, why);  // proposes anew for those who remain
+    admission_->erase(out);
+    remove(out, why);
+  }
+  if (ring->empty()) {
+    groups_[group].linking.reset();
+    admission_groups_.erase(group);
+    return;
+  }
+  admission_groups_.insert(group);
+  propose(group, *ring, wire::EpochReason::admission, "peers join");
+}
+
+std::optional<std::vector<PeerId>> MasterMachine::ring_with_candidates(Group group) {
+  const GroupState& state = groups_[group];
+  std::vector<PeerId> members = state.ring;
+  for (const PeerId id : *admission_)
+    if (peers_.at(id).group == group) members.push_back(id);
+  return plan::ring_order(members, state.broken);
+}
+
+// A member was lost, or a path broke. In an admission round the proposal is made anew; otherwise
+// the rest of the ring goes on at once.
+void MasterMachine::recover(Group group, const std::string& why) {
+  GroupState& state = groups_.at(group);
+  std::erase_if(state.ring, [this](PeerId id) { return !peers_.contains(id); });
+  std::erase_if(state.suspicions, [this](const Suspicion& s) {
+    return !peers_.contains(s.from) || !peers_.contains(s.to);
+  });
+  std::erase_if(state.broken, [this](const auto& path) {
+    return !peers_.contains(path.first) || !peers_.contains(path.second);
+  });
+  std::erase_if(state.breaks, [this](const auto& b) {
+    return !peers_.contains(b.first.first) || !peers_.contains(b.first.second);
+  });
+  if (admission_) {
+    propose_admission(group);
+    return continue_admission();
+  }
+  if (state.ring.empty()) {
+    state.linking.reset();
+    state.ops.clear();
+    state.mismatched.clear();
+    return;
+  }
+  const auto ring = plan::ring_order(state.ring, state.broken);
+  if (!ring)
+    return remove(most_broken(state, state.ring),
+                  "no ring avoids the broken paths between the members, and it has most of them");
+  propose(group, *ring, wire::EpochReason::recovery, why);
+}
+
+void MasterMachine::propose(Group group, std::vector<PeerId> ring, wire::EpochReason reason,
+                            const std::string& why) {
+  GroupState& state = groups_[group];
+  if (!(mutant(Mutant::epoch_not_bumped) && reason == wire::EpochReason::recovery))
+    state.newest = state.newest.next();
+  wire::EpochProposed proposal{.epoch = state.newest,
+                               .reason = reason,
+                               .ring = members_of(ring),
+                               .counts = counts(),
+                               .why = why};
+  for (std::size_t octet = 0; octet < proposal.token.size(); octet += 8) {
+    const std::uint64_t random = settings_.random();
+    for (std::size_t byte = 0; byte < 8; ++byte)
+      proposal.token[octet + byte] = static_cast<std::uint8_t>(random >> (8 * byte));
+  }
+  if (reason == wire::EpochReason::recovery) {
+    state.epoch = state.newest;
+    state.ring = ring;
+    if (!mutant(Mutant::commit_after_loss)) state.ops.clear();
+    state.mismatched.clear();
+    state.last_verdict = {};
+    for (const PeerId id : ring) peers_.at(id).verdict_seen = {};
+  }
+  state.suspicions.clear();
+  state.linking = Linking{state.newest, reason, ring, {}, now_ + 3 * settings_.peer_timeout};
+  note(fmt::format("proposes epoch {} of group {} with {} peers: {}", state.newest.value,
+                   group.value, ring.size(), why));
+  for (const PeerId id : ring) send(peers_.at(id), proposal);
+}
+
+void MasterMachine::on_links_ready(Peer& peer, const wire::LinksReady& ready) {
+  const auto group = groups_.find(peer.group);
+  if (group == groups_.end() || !group->second.linking ||
+      group->second.linking->epoch != ready.epoch)
+    return;
+  Linking& linking = *group->second.linking;
+  if (std::find(linking.ring.begin(), linking.ring.end(), peer.id) == linking.ring.end()) return;
+  linking.ready.insert(peer.id);
+  if (linking.ready.size() == linking.ring.size() || mutant(Mutant::install_before_ready))
+    finish_linking(peer.group);
+}
+
+void MasterMachine::finish_linking(Group group) {
+  GroupState& state = groups_.at(group);
+  if (state.linking->reason == wire::EpochReason::admission) return continue_admission();
+  const wire::EpochInstalled installed{state.epoch, counts()};
+  state.linking.reset();
+  for (const PeerId id : state.ring) send(peers_.at(id), installed);
+}
+
+// The round ends when every proposal of it is linked.
+void MasterMachine::continue_admission() {
+  if (!admission_ || assembling_) return;
+  for (const Group group : admission_groups_) {
+    const auto& linking = groups_.at(group).linking;
+    if (linking && linking->ready.size() < linking->ring.size() &&
+        !mutant(Mutant::install_before_ready))
+      return;
+  }
+  finish_admission();
+}
+
+void MasterMachine::finish_admission() {
+  for (const PeerId id : *admission_) peers_.at(id).accepted = true;
+  admission_.reset();
+  const wire::RunCounts after = counts();
+  for (const Group group : admission_groups_) {
+    GroupState& state = groups_.at(group);
+    if (!state.linking) continue;
+    state.epoch = state.linking->epoch;
+    state.ring = state.linking->ring;
+    state.linking.reset();
+    state.ops.clear();
+    state.mismatched.clear();
+    state.last_verdict = {};
+    note(fmt::format("installs epoch {} of group {} with {} peers", state.epoch.value, group.value,
+                     state.ring.size()));
+    for (const PeerId id : state.ring) {
+      peers_.at(id).verdict_seen = {};
+      send(peers_.at(id), wire::EpochInstalled{state.epoch, after});
+    }
+  }
+  admission_groups_.clear();
+  answer_all({.counts = after});
+}
+
+std::vector<wire::Member> MasterMachine::members_of(const std::vector<PeerId>& ring) const {
+  std::vector<wire::Member> members;
+  for (const PeerId id : ring) members.push_back({id, peers_.at(id).p2p});
+  return members;
+}
+
+}  // namespace pccl::membership

@@ -1,0 +1,50 @@
+// What a master hears, and what it wants done.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/endpoint.hpp"
+#include "base/ids.hpp"
+#include "base/time.hpp"
+#include "wire/framing.hpp"
+
+namespace pccl::membership {
+
+using Connection = StrongId<struct ConnectionPurpose>;
+
+struct ConnectionOpened {
+  Connection connection;
+  IpAddress from;
+};
+struct FrameReceived {
+  Connection connection;
+  wire::Frame frame;
+};
+struct ConnectionClosed {  // by the other side, or because it sent garbage
+  Connection connection;
+  std::string why;
+};
+struct TimePassed {};  // the instant asked for by WakeAt has come
+
+using MasterEvent = std::variant<ConnectionOpened, FrameReceived, ConnectionClosed, TimePassed>;
+
+struct Send {
+  Connection connection;
+  wire::Message message;
+};
+struct Close {  // after what has been sent; no ConnectionClosed follows
+  Connection connection;
+};
+struct WakeAt {  // replaces the previous one
+  Instant at;
+};
+struct Note {  // for the log
+  std::string text;
+};
+
+using MasterEffect = std::variant<Send, Close, WakeAt, Note>;
+using MasterEffects = std::vector<MasterEffect>;
+
+}  // namespace pccl::membership

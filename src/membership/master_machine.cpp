@@ -1,0 +1,236 @@
+#include "membership/master_machine.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/limits.hpp"
+#include "base/mutant.hpp"
+
+namespace pccl::membership {
+
+MasterEffects MasterMachine::step(const MasterEvent& event, Instant now) {
+  now_ = now;
+  std::visit([this](const auto& what) { on(what); }, event);
+  evaluate_calls();
+  if (!next_tick_) {
+    next_tick_ = now_ + heartbeat_interval();
+    effects_.push_back(WakeAt{*next_tick_});
+  }
+  return std::exchange(effects_, {});
+}
+
+void MasterMachine::on(const ConnectionOpened& event) {
+  // A flood from one address pushes out its own oldest connection, not a stranger's.
+  std::size_t of_address = 0;
+  Connection oldest = event.connection, oldest_of_address = event.connection;
+  for (const auto& [connection, who] : unintroduced_) {
+    oldest = std::min(oldest, connection);
+    if (who.from != event.from) continue;
+    ++of_address;
+    oldest_of_address = std::min(oldest_of_address, connection);
+  }
+  if (of_address >= limits::unintroduced_per_address)
+    refuse(oldest_of_address,
+           "too many connections from your address have not introduced themselves");
+  else if (unintroduced_.size() >= limits::unintroduced_in_total)
+    refuse(oldest, "too many connections have not introduced themselves");
+  unintroduced_[event.connection] = {event.from, now_ + limits::handshake_deadline};
+}
+
+void MasterMachine::on(const FrameReceived& event) {
+  const auto known = by_connection_.find(event.connection);
+  if (known == by_connection_.end()) {
+    if (unintroduced_.contains(event.connection)) greet(event.connection, event.frame.message);
+    return;  // else: it was closed while the frame was on its way
+  }
+  Peer& peer = peers_.at(known->second);
+  if (event.frame.term != settings_.term)
+    return remove(peer.id, fmt::format("protocol error: a {} message of term {} in term {}",
+                                       wire::name_of(wire::kind_of(event.frame.message)),
+                                       event.frame.term.value, settings_.term.value));
+  peer.heard = now_;
+  on_frame(peer, event.frame.message);
+}
+
+void MasterMachine::on_frame(Peer& peer, const wire::Message& message) {
+  if (const auto* beat = std::get_if<wire::Heartbeat>(&message)) {
+    if (peer.accepted && beat->epoch == groups_.at(peer.group).epoch)
+      peer.verdict_seen = std::max(peer.verdict_seen, beat->verdict);
+    if (beat->probe) resolve_suspicions(peer);
+    return;
+  }
+  if (const auto* call = std::get_if<wire::Call>(&message)) return on_call(peer, *call);
+  if (const auto* ready = std::get_if<wire::LinksReady>(&message))
+    return on_links_ready(peer, *ready);
+  if (const auto* failed = std::get_if<wire::LinkFailed>(&message))
+    return on_link_failed(peer, *failed);
+  if (const auto* begin = std::get_if<wire::OpBegin>(&message)) return on_op_begin(peer, *begin);
+  if (const auto* done = std::get_if<wire::OpDone>(&message)) return on_op_done(peer, *done);
+  if (std::holds_alternative<wire::Leave>(message))
+    return remove(peer.id, "it left the run", false);
+  remove(peer.id, fmt::format("protocol error: a peer does not send {} messages",
+                              wire::name_of(wire::kind_of(message))));
+}
+
+void MasterMachine::on(const ConnectionClosed& event) {
+  unintroduced_.erase(event.connection);
+  const auto known = by_connection_.find(event.connection);
+  if (known != by_connection_.end())
+    remove(known->second, fmt::format("its connection to the master ended ({})", event.why), false);
+}
+
+void MasterMachine::on(const TimePassed&) {
+  if (!next_tick_ || now_ < *next_tick_) return;
+  // A master whose own loop did not run (SIGSTOP, a paused virtual machine) has heard nobody: what
+  // waits in its sockets comes first.
+  const bool overslept = now_ > *next_tick_ + 2 * heartbeat_interval();
+  next_tick_ = now_ + heartbeat_interval();
+  effects_.push_back(WakeAt{*next_tick_});
+  if (overslept) {
+    for (auto& [id, peer] : peers_) peer.heard = now_;
+    for (auto& [group, state] : groups_)
+      if (state.linking) state.linking->deadline = now_ + 3 * settings_.peer_timeout;
+  } else {
+    close_overdue();
+    close_overdue_linking();
+  }
+  for (const auto& [id, peer] : peers_) {
+    const auto group = groups_.find(peer.group);
+    const bool member = peer.accepted && group != groups_.end();
+    send(peer, wire::Heartbeat{false, member ? group->second.epoch : Epoch{},
+                               member ? watermark(group->second) : VerdictNumber{}});
+  }
+}
+
+void MasterMachine::close_overdue() {
+  std::vector<PeerId> silent;
+  if (!mutant(Mutant::frozen_peer_kept))
+    for (const auto& [id, peer] : peers_)
+      if (now_ - peer.heard > settings_.peer_timeout) silent.push_back(id);
+  for (const PeerId id : silent)
+    if (const Peer* peer = find(id))
+      remove(id, fmt::format("it sent no heartbeat for {:.1f} s", seconds(now_ - peer->heard)));
+  std::vector<Connection> overdue;
+  for (const auto& [connection, who] : unintroduced_)
+    if (now_ > who.deadline) overdue.push_back(connection);
+  for (const Connection connection : overdue) refuse(connection, "no hello in time");
+}
+
+void MasterMachine::greet(Connection connection, const wire::Message& message) {
+  const auto* const hello = std::get_if<wire::Hello>(&message);
+  if (hello == nullptr || hello->magic != wire::magic)
+    return refuse(connection, "protocol error: the first message of a peer is a hello");
+  if (hello->version != wire::protocol_version)
+    return refuse(connection, fmt::format("protocol version {} is not the master's {}",
+                                          hello->version, wire::protocol_version));
+  if (peers_.size() >= limits::peers)
+    return refuse(connection, fmt::format("{} peers are the limit", limits::peers));
+  const IpAddress from = unintroduced_.at(connection).from;
+  for (const auto& [id, peer] : peers_)
+    if (peer.p2p.address.is_loopback() != from.is_loopback())
+      return refuse(
+          connection,
+          fmt::format(
+              "{} cannot join a run with {}: loopback and other addresses do not mix, since "
+              "they cannot reach each other",
+              to_string(from), peer.name()));
+  register_peer(connection, *hello);
+}
+
+void MasterMachine::register_peer(Connection connection, const wire::Hello& hello) {
+  const IpAddress from = unintroduced_.at(connection).from;
+  unintroduced_.erase(connection);
+  Peer peer;
+  do peer.id = {settings_.random(), settings_.random()};
+  while (!peer.id || peers_.contains(peer.id));
+  peer.connection = connection;
+  peer.group = hello.group;
+  peer.p2p = {from, hello.p2p_port};
+  peer.heard = now_;
+  by_connection_[connection] = peer.id;
+  note(fmt::format("{} registers for group {}", peer.name(), peer.group.value));
+  const auto timeout_ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(settings_.peer_timeout).count();
+  send(peer, wire::Welcome{peer.id, static_cast<std::uint32_t>(timeout_ms)});
+  peers_.emplace(peer.id, std::move(peer));
+}
+
+void MasterMachine::refuse(Connection connection, std::string why) {
+  note(fmt::format("refuses connection {}: {}", connection.value, why));
+  unintroduced_.erase(connection);
+  effects_.push_back(Send{connection, wire::Refused{std::move(why)}});
+  effects_.push_back(Close{connection});
+}
+
+void MasterMachine::remove(PeerId id, const std::string& why, bool tell) {
+  const auto found = peers_.find(id);
+  if (found == peers_.end()) return;
+  const Peer peer = found->second;
+  note(fmt::format("removes {}: {}", peer.name(), why));
+  if (tell) send(peer, wire::Removed{why});
+  effects_.push_back(Close{peer.connection});
+  by_connection_.erase(peer.connection);
+  peers_.erase(found);
+  const std::string reason = fmt::format("{} was lost: {}", peer.name(), why);
+  if (peer.accepted) {
+    recover(peer.group, reason);
+  } else if (admission_ && admission_->erase(id) > 0) {
+    propose_admission(peer.group);
+    continue_admission();
+  }
+}
+
+wire::RunCounts MasterMachine::counts() const {
+  wire::RunCounts counts;
+  std::map<Group, std::uint32_t> sizes;
+  for (const auto& [id, peer] : peers_)
+    if (peer.accepted || mutant(Mutant::pending_counted_as_members)) {
+      ++counts.global_world_size;
+      ++sizes[peer.group];
+    }
+  counts.distinct_groups = static_cast<std::uint32_t>(sizes.size());
+  for (const auto& [group, size] : sizes)
+    counts.largest_group_world_size = std::max(counts.largest_group_world_size, size);
+  return counts;
+}
+
+std::map<Group, MasterMachine::GroupView> MasterMachine::groups() const {
+  std::map<Group, GroupView> views;
+  for (const auto& [group, state] : groups_)
+    if (!state.ring.empty())
+      views[group] = {state.epoch, state.ring, !state.linking, state.ops.size(), watermark(state)};
+  return views;
+}
+
+std::size_t MasterMachine::pending_peers() const {
+  return static_cast<std::size_t>(std::count_if(
+      peers_.begin(), peers_.end(), [](const auto& entry) { return !entry.second.accepted; }));
+}
+
+std::string MasterMachine::Peer::name() const {
+  return fmt::format("peer {} ({})", short_name(id), to_string(p2p));
+}
+
+MasterMachine::Peer* MasterMachine::find(PeerId id) {
+  const auto found = peers_.find(id);
+  return found == peers_.end() ? nullptr : &found->second;
+}
+
+const MasterMachine::Peer* MasterMachine::find(PeerId id) const {
+  const auto found = peers_.find(id);
+  return found == peers_.end() ? nullptr : &found->second;
+}
+
+std::vector<PeerId> MasterMachine::accepted_peers() const {
+  std::vector<PeerId> accepted;
+  for (const auto& [id, peer] : peers_)
+    if (peer.accepted) accepted.push_back(id);
+  return accepted;
+}
+
+void MasterMachine::send(const Peer& peer, wire::Message message) {
+  effects_.push_back(Send{peer.connection, std::move(message)});
+}
+
+}  // namespace pccl::membership

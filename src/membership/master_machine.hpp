@@ -1,0 +1,176 @@
+// Who is in the run, and how every collective ended: the master's decisions as a pure state
+// machine. Same state, same event, same instant: same effects.
+//
+// A peer is *pending* from its hello until an admission round takes it in, then *accepted*. The
+// accepted peers of a group form a ring, and each change of the ring is a new epoch. There are two
+// roads to an epoch: an *admission* (all accepted peers are in pcclUpdateTopology) is void until
+// every link of the proposed ring stands; a *recovery* (a member was lost, or a path between two
+// broke) is in force at once, so that survivors may launch before their links stand, and what was
+// running in older epochs is void.
+//
+// The code is cut by subject: admission.cpp (rounds and epochs), calls.cpp (unanimous calls),
+// links.cpp (suspects and broken paths), operations.cpp (ops and verdicts); this page and
+// master_machine.cpp hold the state, the dispatch, and who is alive.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "membership/master_events.hpp"
+#include "plan/ring_order.hpp"
+
+namespace pccl::membership {
+
+struct MasterSettings {
+  Term term{1};
+  Duration peer_timeout = std::chrono::seconds(3);
+  std::function<std::uint64_t()> random;  // identities and tokens; unpredictable in production
+};
+
+class MasterMachine {
+ public:
+  explicit MasterMachine(MasterSettings settings) : settings_(std::move(settings)) {}
+
+  MasterEffects step(const MasterEvent& event, Instant now);
+
+  Term term() const { return settings_.term; }
+  wire::RunCounts counts() const;
+  // For tests and status pages: the ring in force, its epoch, and how many ops are open in it.
+  struct GroupView {
+    Epoch epoch;
+    std::vector<PeerId> ring;
+    bool linked = false;
+    std::size_t open_ops = 0;
+    VerdictNumber watermark;
+  };
+  std::map<Group, GroupView> groups() const;
+  std::size_t pending_peers() const;
+
+ private:
+  struct Peer {
+    PeerId id;
+    Connection connection;
+    Group group;
+    Endpoint p2p;
+    bool accepted = false;
+    Instant heard;
+    std::optional<wire::Call> call;
+    VerdictNumber verdict_seen;  // in the group's epoch
+    std::string name() const;    // peer 3f2a91bc (10.1.2.3:48150)
+  };
+  struct Unintroduced {
+    IpAddress from;
+    Instant deadline;
+  };
+  // An op between its first begin and its verdict.
+  struct Op {
+    wire::OpDescriptor descriptor;
+    std::string first_to_begin;
+    std::map<PeerId, std::vector<std::byte>> begun;  // with the star's inputs
+    std::set<PeerId> done;
+  };
+  // A proposed ring whose links are being opened.
+  struct Linking {
+    Epoch epoch;
+    wire::EpochReason reason;
+    std::vector<PeerId> ring;
+    std::set<PeerId> ready;
+    Instant deadline;
+  };
+  struct Suspicion {  // `from` says that the path to `to` is broken; `to` is being asked whether it
+                      // lives
+    PeerId from, to;
+    bool outgoing;
+    wire::LinkFault fault;
+    std::string why;
+  };
+  struct GroupState {
+    Epoch epoch;               // in force
+    Epoch newest;              // highest number ever proposed
+    std::vector<PeerId> ring;  // of the epoch in force
+    std::optional<Linking> linking;
+    plan::BrokenPaths broken;
+    std::map<std::pair<PeerId, PeerId>, int> breaks;  // links that stood and broke, by path
+    std::vector<Suspicion> suspicions;
+    std::map<OpKey, Op> ops;
+    std::deque<OpKey> mismatched;  // decided; a begin that crossed the verdict is ignored
+    VerdictNumber last_verdict;
+  };
+
+  // master_machine.cpp
+  void on(const ConnectionOpened& event);
+  void on(const FrameReceived& event);
+  void on(const ConnectionClosed& event);
+  void on(const TimePassed& event);
+  void on_frame(Peer& peer, const wire::Message& message);
+  void greet(Connection connection, const wire::Message& message);
+  void register_peer(Connection connection, const wire::Hello& hello);
+  void refuse(Connection connection, std::string why);
+  void close_overdue();
+  void remove(PeerId id, const std::string& why, bool tell = true);
+  Duration heartbeat_interval() const { return settings_.peer_timeout / 6; }
+
+  // calls.cpp
+  void on_call(Peer& peer, const wire::Call& call);
+  void evaluate_calls();
+  void answer_all(wire::CallResult result);
+  std::string who_waits_in_what() const;
+  bool any_complete_op_in_flight() const;
+
+  // admission.cpp
+  void start_admission();
+  void continue_admission();
+  void propose_admission(Group group);
+  void recover(Group group, const std::string& why);
+  void propose(Group group, std::vector<PeerId> ring, wire::EpochReason reason,
+               const std::string& why);
+  void on_links_ready(Peer& peer, const wire::LinksReady& ready);
+  void finish_linking(Group group);
+  void finish_admission();
+  std::optional<std::vector<PeerId>> ring_with_candidates(Group group);
+  std::vector<wire::Member> members_of(const std::vector<PeerId>& ring) const;
+
+  // links.cpp
+  void on_link_failed(Peer& peer, const wire::LinkFailed& failed);
+  void resolve_suspicions(const Peer& alive);
+  void break_path(Group group, const Suspicion& suspicion);
+  void close_overdue_linking();
+  PeerId most_broken(const GroupState& group, const std::vector<PeerId>& among) const;
+
+  // operations.cpp
+  void on_op_begin(Peer& peer, const wire::OpBegin& begin);
+  void on_op_done(Peer& peer, const wire::OpDone& done);
+  void decide(GroupState& group, const OpKey& key, wire::OpOutcome outcome, std::string why,
+              std::vector<std::byte> result = {});
+  void conclude_if_complete(GroupState& group, const OpKey& key);
+  std::vector<std::byte> reduce_star(const GroupState& group, const Op& op) const;
+  VerdictNumber watermark(const GroupState& group) const;
+  static bool is_member(const GroupState& group, PeerId peer);
+
+  Peer* find(PeerId id);
+  const Peer* find(PeerId id) const;
+  std::vector<PeerId> accepted_peers() const;
+  void send(const Peer& peer, wire::Message message);
+  void note(std::string text) { effects_.push_back(Note{std::move(text)}); }
+
+  MasterSettings settings_;
+  Instant now_{};
+  std::optional<Instant> next_tick_;
+  MasterEffects effects_;
+
+  std::map<PeerId, Peer> peers_;
+  std::map<Connection, PeerId> by_connection_;
+  std::map<Connection, Unintroduced> unintroduced_;
+  std::map<Group, GroupState> groups_;
+  std::optional<std::set<PeerId>> admission_;  // a round is on: its candidates
+  std::set<Group> admission_groups_;           // with a proposal in this round
+  bool assembling_ = false;                    // the round's proposals are not all made yet
+};
+
+}  // namespace pccl::membership

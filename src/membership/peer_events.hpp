@@ -1,0 +1,116 @@
+// What a peer's machine hears, and what it wants done.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "base/status.hpp"
+#include "base/time.hpp"
+#include "wire/framing.hpp"
+
+namespace pccl::membership {
+
+// The caller's name of an op between its launch and its end; not reused.
+using OpHandle = StrongId<struct OpHandlePurpose>;
+
+struct ConnectRequested {};  // the application is in pcclConnect
+struct MasterReached {};     // the connection to the master stands
+struct MasterFrame {
+  wire::Frame frame;
+};
+struct MasterGone {  // it could not be reached, or the connection ended
+  std::string why;
+};
+struct ConnectGivenUp {  // the limit of the wait for admission has passed
+  std::string why;
+};
+struct CallRequested {
+  wire::CallKind what;
+};
+struct LaunchRequested {
+  OpHandle handle;
+  Tag tag;
+  wire::OpDescriptor descriptor;
+  std::vector<std::byte> input;  // star only
+};
+struct OpFinished {  // the data path holds the whole result
+  OpKey op;
+};
+struct LinksStand {  // to the next and from the previous rank of this epoch
+  Epoch epoch;
+};
+struct LinkBroken {
+  Epoch epoch;
+  bool outgoing;
+  wire::LinkFault fault;
+  std::string why;
+};
+struct FailureSeen {};  // an await has returned a failure: the caller now knows of the newest epoch
+struct PeerTimePassed {};
+
+using PeerEvent = std::variant<ConnectRequested, MasterReached, MasterFrame, MasterGone,
+                               ConnectGivenUp, CallRequested, LaunchRequested, OpFinished,
+                               LinksStand, LinkBroken, FailureSeen, PeerTimePassed>;
+
+struct SendToMaster {
+  Term term;
+  wire::Message message;
+};
+struct CloseMaster {};
+// Open, or keep, the link to `next` and expect the one from `previous`; then report LinksStand or
+// LinkBroken.
+struct Relink {
+  Epoch epoch;
+  wire::Token token;
+  PeerId self;
+  wire::Member next;
+  PeerId previous;
+};
+// Links to and from anybody but these two are closed; nobody for a ring of one.
+struct KeepLinks {
+  PeerId next, previous;
+};
+struct EnterEpoch {  // the data path drops what is older
+  Epoch epoch;
+};
+struct StartRing {
+  OpHandle handle;
+  OpKey op;
+  std::uint32_t rank, world;
+};
+struct PassOver {  // the op moves no data between peers, or is over: drop its frames
+  OpKey op;
+};
+struct CancelRing {
+  OpKey op;
+};
+struct CompleteOp {
+  OpHandle handle;
+  Outcome outcome;
+  std::uint32_t world_size;
+  std::vector<std::byte> result;  // star only
+};
+struct CompleteConnect {
+  Outcome outcome;
+};
+struct CompleteCall {
+  Outcome outcome;
+  bool peers_pending = false;
+};
+struct PeerWakeAt {
+  Instant at;
+};
+struct PeerNote {
+  std::string text;
+};
+
+using PeerEffect =
+    std::variant<SendToMaster, CloseMaster, Relink, KeepLinks, EnterEpoch, StartRing, PassOver,
+                 CancelRing, CompleteOp, CompleteConnect, CompleteCall, PeerWakeAt, PeerNote>;
+using PeerEffects = std::vector<PeerEffect>;
+
+}  // namespace pccl::membership

@@ -1,0 +1,231 @@
+#include "membership/peer_machine.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/mutant.hpp"
+
+namespace pccl::membership {
+
+PeerEffects PeerMachine::step(const PeerEvent& event, Instant now) {
+  now_ = now;
+  std::visit([this](const auto& what) { on(what); }, event);
+  if (!next_tick_) {
+    next_tick_ = now_ + heartbeat_interval_;
+    effects_.push_back(PeerWakeAt{*next_tick_});
+  }
+  return std::exchange(effects_, {});
+}
+
+void PeerMachine::on(const ConnectRequested&) {
+  if (standing_ == Standing::unconnected) standing_ = Standing::greeting;
+}
+
+void PeerMachine::on(const MasterReached&) {
+  if (standing_ != Standing::greeting) return;
+  heard_ = now_;
+  term_ = {};
+  send(wire::Hello{.group = settings_.group, .p2p_port = settings_.p2p_port});
+}
+
+void PeerMachine::on(const MasterFrame& event) {
+  if (standing_ == Standing::unconnected || standing_ == Standing::gone) return;
+  heard_ = now_;
+  const auto* const welcome = std::get_if<wire::Welcome>(&event.frame.message);
+  if (standing_ == Standing::greeting && welcome != nullptr) {
+    using namespace std::chrono_literals;
+    term_ = event.frame.term;
+    self_ = welcome->peer;
+    heartbeat_interval_ =
+        std::clamp<Duration>(std::chrono::milliseconds(welcome->peer_timeout_ms), 60ms, 1h) / 6;
+    next_tick_.reset();  // step() sets the new rhythm
+    standing_ = Standing::pending;
+    return;
+  }
+  // A frame of another term comes from a master that this peer does not obey.
+  if (standing_ != Standing::greeting && event.frame.term != term_) return;
+  on_message(event.frame.message);
+}
+
+void PeerMachine::on_message(const wire::Message& message) {
+  if (const auto* refused = std::get_if<wire::Refused>(&message))
+    return leave(Status::master_lost, "the master refuses: " + refused->why);
+  if (const auto* removed = std::get_if<wire::Removed>(&message))
+    return leave(Status::removed, "removed from the run by the master: " + removed->why);
+  if (standing_ == Standing::greeting)
+    return leave(Status::master_lost, "the master does not keep the protocol");
+  if (const auto* beat = std::get_if<wire::Heartbeat>(&message)) return on_heartbeat(*beat);
+  if (const auto* proposed = std::get_if<wire::EpochProposed>(&message))
+    return on_proposed(*proposed);
+  if (const auto* installed = std::get_if<wire::EpochInstalled>(&message))
+    return on_installed(*installed);
+  if (const auto* verdict = std::get_if<wire::OpVerdict>(&message)) return on_verdict(*verdict);
+  if (const auto* result = std::get_if<wire::CallResult>(&message)) return on_call_result(*result);
+  leave(Status::master_lost, fmt::format("protocol error: a master does not send {} messages",
+                                         wire::name_of(wire::kind_of(message))));
+}
+
+void PeerMachine::on(const MasterGone& event) {
+  if (standing_ != Standing::gone && standing_ != Standing::unconnected)
+    leave(Status::master_lost, "master lost: " + event.why);
+}
+
+void PeerMachine::on(const ConnectGivenUp& event) {
+  if (standing_ == Standing::greeting || standing_ == Standing::pending)
+    leave(Status::timed_out, event.why);
+}
+
+void PeerMachine::on(const CallRequested& event) {
+  if (standing_ != Standing::accepted || call_) {
+    Outcome refused =
+        standing_ == Standing::gone ? gone_
+        : call_ ? Outcome{Status::invalid_usage, "another call is waiting on this communicator"}
+                : Outcome{Status::invalid_usage, "not connected"};
+    effects_.push_back(CompleteCall{std::move(refused)});
+    return;
+  }
+  call_ = wire::Call{next_call_, event.what};
+  next_call_ = next_call_.next();
+  send(*call_);
+}
+
+void PeerMachine::on_call_result(const wire::CallResult& result) {
+  if (!call_ || call_->call != result.call) return;
+  const bool updated =
+      call_->what == wire::CallKind::update_topology && result.status == Status::ok;
+  call_.reset();
+  if (updated) {
+    ring_.counts = result.counts;
+    see_newest();
+  }
+  effects_.push_back(CompleteCall{{result.status, result.why}, result.peers_pending});
+}
+
+void PeerMachine::on_proposed(const wire::EpochProposed& proposed) {
+  Ring ring{proposed.epoch, proposed.ring, proposed.counts, proposed.why};
+  const bool mine = std::any_of(ring.members.begin(), ring.members.end(),
+                                [this](const auto& member) { return member.peer == self_; });
+  if (!mine) return leave(Status::master_lost, "protocol error: proposed a ring without this peer");
+  if (proposed.reason == wire::EpochReason::admission) {
+    relink(ring, proposed.token);
+    proposed_ = std::move(ring);
+    return;
+  }
+  proposed_.reset();
+  const wire::Token token = proposed.token;
+  enter(std::move(ring));
+  relink(ring_, token);
+  keep_links_of(ring_);
+}
+
+void PeerMachine::on_installed(const wire::EpochInstalled& installed) {
+  if (proposed_ && proposed_->epoch == installed.epoch) {
+    enter(*std::exchange(proposed_, std::nullopt));
+    keep_links_of(ring_);
+  }
+  if (ring_.epoch == installed.epoch) ring_.counts = installed.counts;
+  if (standing_ == Standing::pending) {
+    standing_ = Standing::accepted;
+    see_newest();
+    effects_.push_back(CompleteConnect{});
+  }
+}
+
+// From here on the older epoch is history: its open ops are void.
+void PeerMachine::enter(Ring ring) {
+  if (!mutant(Mutant::ops_survive_epoch)) end_all_ops(Status::peer_lost, ring.why);
+  std::erase_if(kept_,
+                [&](const auto& verdict) { return verdict.first.first.next() < ring.epoch; });
+  early_.clear();
+  next_launch_.clear();
+  newest_verdict_ = {};
+  unreported_verdicts_ = 0;
+  ring_ = std::move(ring);
+  effects_.push_back(EnterEpoch{ring_.epoch});
+}
+
+void PeerMachine::relink(const Ring& ring, const wire::Token& token) {
+  const std::size_t world = ring.members.size();
+  if (world == 1) return send(wire::LinksReady{ring.epoch});
+  const std::size_t rank = rank_in(ring);
+  effects_.push_back(Relink{ring.epoch, token, self_, ring.members[(rank + 1) % world],
+                            ring.members[(rank + world - 1) % world].peer});
+}
+
+void PeerMachine::keep_links_of(const Ring& ring) {
+  const std::size_t world = ring.members.size(), rank = rank_in(ring);
+  if (world == 1) return effects_.push_back(KeepLinks{});
+  effects_.push_back(KeepLinks{ring.members[(rank + 1) % world].peer,
+                               ring.members[(rank + world - 1) % world].peer});
+}
+
+void PeerMachine::on(const LinksStand& event) {
+  if (standing_ == Standing::pending || standing_ == Standing::accepted)
+    send(wire::LinksReady{event.epoch});
+}
+
+void PeerMachine::on(const LinkBroken& event) {
+  if (standing_ != Standing::pending && standing_ != Standing::accepted) return;
+  const Ring* const ring = proposed_ && proposed_->epoch == event.epoch ? &*proposed_
+                           : ring_.epoch == event.epoch                 ? &ring_
+                                                                        : nullptr;
+  if (ring == nullptr || ring->members.size() < 2) return;
+  const std::size_t world = ring->members.size(), rank = rank_in(*ring);
+  const PeerId neighbour = ring->members[(rank + (event.outgoing ? 1 : world - 1)) % world].peer;
+  send(wire::LinkFailed{event.epoch, neighbour, event.outgoing, event.fault, event.why});
+}
+
+void PeerMachine::on_heartbeat(const wire::Heartbeat& beat) {
+  forget_verdicts(beat.epoch, beat.verdict);
+  if (beat.probe) send(heartbeat(true));
+}
+
+void PeerMachine::on(const PeerTimePassed&) {
+  if (!next_tick_ || now_ < *next_tick_) return;
+  const bool overslept = now_ > *next_tick_ + 2 * heartbeat_interval_;
+  next_tick_ = now_ + heartbeat_interval_;
+  effects_.push_back(PeerWakeAt{*next_tick_});
+  if (standing_ != Standing::pending && standing_ != Standing::accepted &&
+      standing_ != Standing::greeting)
+    return;
+  if (overslept) heard_ = now_;
+  if (now_ - heard_ > settings_.master_timeout)
+    return leave(Status::master_lost,
+                 fmt::format("the master has been silent for {:.1f} s", seconds(now_ - heard_)));
+  if (standing_ != Standing::greeting) send(heartbeat(false));
+}
+
+wire::Heartbeat PeerMachine::heartbeat(bool probe) const {
+  return {probe, ring_.epoch, newest_verdict_};
+}
+
+// The end of this machine's part in the run; before admission, a connect that may be repeated.
+void PeerMachine::leave(Status status, std::string why) {
+  const bool connecting = standing_ == Standing::greeting || standing_ == Standing::pending;
+  standing_ = connecting ? Standing::unconnected : Standing::gone;
+  gone_ = {status, why};
+  proposed_.reset();
+  end_all_ops(status, why);
+  effects_.push_back(KeepLinks{});
+  effects_.push_back(CloseMaster{});
+  if (connecting) effects_.push_back(CompleteConnect{gone_});
+  if (call_) {
+    call_.reset();
+    effects_.push_back(CompleteCall{gone_});
+  }
+  effects_.push_back(PeerNote{std::move(why)});
+}
+
+void PeerMachine::see_newest() {
+  seen_ = {ring_.epoch, static_cast<std::uint32_t>(ring_.members.size()), ring_.counts};
+}
+
+std::size_t PeerMachine::rank_in(const Ring& ring) const {
+  const auto at = std::find_if(ring.members.begin(), ring.members.end(),
+                               [this](const auto& member) { return member.peer == self_; });
+  return static_cast<std::size_t>(at - ring.members.begin());
+}
+
+}  // namespace pccl::membership

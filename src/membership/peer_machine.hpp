@@ -1,0 +1,129 @@
+// A peer's side of the protocol as a pure state machine: it obeys the master, keeps what the caller
+// has seen of the membership apart from what is newest, and ends every op and call of the
+// application exactly once.
+//
+// A launch carries the epoch that its caller has *seen*; pcclConnect, pcclUpdateTopology and the
+// await of a failed op refresh it. A launch under an epoch that is no longer in force fails, so a
+// launch under one (epoch, tag) fails on all members or on none.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "membership/peer_events.hpp"
+
+namespace pccl::membership {
+
+struct PeerSettings {
+  Group group;
+  std::uint16_t p2p_port = 0;
+  Duration master_timeout = std::chrono::seconds(60);
+};
+
+class PeerMachine {
+ public:
+  explicit PeerMachine(PeerSettings settings) : settings_(settings) {}
+
+  PeerEffects step(const PeerEvent& event, Instant now);
+
+  enum class Standing : std::uint8_t { unconnected, greeting, pending, accepted, gone };
+  Standing standing() const { return standing_; }
+  const Outcome& gone() const { return gone_; }  // why, once standing is gone
+  PeerId self() const { return self_; }
+
+  struct Seen {  // by the caller
+    Epoch epoch;
+    std::uint32_t group_world_size = 0;
+    wire::RunCounts counts;
+  };
+  const Seen& seen() const { return seen_; }
+  Epoch epoch() const { return ring_.epoch; }
+  const std::vector<wire::Member>& ring() const { return ring_.members; }
+  bool in_call() const { return call_.has_value(); }
+  std::size_t ops_in_flight() const { return ops_.size(); }
+  const std::map<std::pair<Epoch, VerdictNumber>, wire::OpVerdict>& kept_verdicts() const {
+    return kept_;
+  }
+
+  // Why a launch would fail at once; ok otherwise. The caller's world is the one it has seen.
+  Outcome may_launch() const;
+
+ private:
+  struct Ring {
+    Epoch epoch;
+    std::vector<wire::Member> members;
+    wire::RunCounts counts;
+    std::string why;  // it replaced the one before
+  };
+  struct Op {
+    OpHandle handle;
+    std::uint32_t world_size = 0;
+    bool moves_data = false;
+  };
+
+  // peer_machine.cpp
+  void on(const ConnectRequested&);
+  void on(const MasterReached&);
+  void on(const MasterFrame& event);
+  void on(const MasterGone& event);
+  void on(const ConnectGivenUp& event);
+  void on(const CallRequested& event);
+  void on(const LinksStand& event);
+  void on(const LinkBroken& event);
+  void on(const PeerTimePassed&);
+  void on_message(const wire::Message& message);
+  void on_proposed(const wire::EpochProposed& proposed);
+  void on_installed(const wire::EpochInstalled& installed);
+  void on_call_result(const wire::CallResult& result);
+  void on_heartbeat(const wire::Heartbeat& beat);
+  void enter(Ring ring);
+  void relink(const Ring& ring, const wire::Token& token);
+  void keep_links_of(const Ring& ring);
+  void leave(Status status, std::string why);
+  void see_newest();
+  std::size_t rank_in(const Ring& ring) const;
+  wire::Heartbeat heartbeat(bool probe) const;
+
+  // peer_ops.cpp
+  void on(const LaunchRequested& event);
+  void on(const OpFinished& event);
+  void on(const FailureSeen&);
+  void on_verdict(const wire::OpVerdict& verdict);
+  void end_op(std::map<OpKey, Op>::iterator op, Outcome outcome,
+              std::vector<std::byte> result = {});
+  void end_all_ops(Status status, const std::string& why);
+  void forget_verdicts(Epoch epoch, VerdictNumber watermark);
+
+  void send(wire::Message message) { effects_.push_back(SendToMaster{term_, std::move(message)}); }
+
+  PeerSettings settings_;
+  Instant now_{};
+  PeerEffects effects_;
+
+  Standing standing_ = Standing::unconnected;
+  Outcome gone_;
+  Term term_;
+  PeerId self_;
+  Duration heartbeat_interval_ = std::chrono::milliseconds(500);
+  Instant heard_{};
+  std::optional<Instant> next_tick_;
+
+  Ring ring_;                     // in force
+  std::optional<Ring> proposed_;  // an admission, void until installed
+  Seen seen_;
+  CallId next_call_{1};
+  std::optional<wire::Call> call_;
+
+  std::map<OpKey, Op> ops_;                                          // launched, no verdict yet
+  std::unordered_map<Tag, Launch> next_launch_;                      // in ring_.epoch
+  std::map<OpKey, wire::OpVerdict> early_;                           // of ops not launched here yet
+  std::map<std::pair<Epoch, VerdictNumber>, wire::OpVerdict> kept_;  // until all members have them
+  VerdictNumber newest_verdict_;                                     // in ring_.epoch
+  std::uint32_t unreported_verdicts_ = 0;
+};
+
+}  // namespace pccl::membership

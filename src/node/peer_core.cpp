@@ -1,0 +1,162 @@
+#include "node/peer_core.hpp"
+
+#include <cstring>
+#include <utility>
+
+#include "plan/algorithm_choice.hpp"
+
+namespace pccl::node {
+
+namespace {
+
+collective::Segment segment_of(const wire::BulkHeader& frame) {
+  return {frame.op, frame.position, frame.length};
+}
+
+// Calls the overload for the alternative that a variant holds.
+template <typename... Cases>
+struct Overloaded : Cases... {
+  using Cases::operator()...;
+};
+
+}  // namespace
+
+PeerCore::PeerCore(const membership::PeerSettings& settings, PeerIo& io)
+    : io_(io),
+      machine_(settings),
+      exchange_([this](const OpKey& op) { finished_.push_back(op); }) {}
+
+void PeerCore::handle(const membership::PeerEvent& event, Instant now) {
+  run(machine_.step(event, now));
+  settle(now);
+}
+
+void PeerCore::settle(Instant now) {
+  while (!finished_.empty()) {
+    const OpKey op = finished_.front();
+    finished_.pop_front();
+    run(machine_.step(membership::OpFinished{op}, now));
+  }
+}
+
+OpHandle PeerCore::launch(const OpRequest& request, Instant now) {
+  const OpHandle handle = std::exchange(next_handle_, next_handle_.next());
+  ops_[handle].request = request;
+  const std::size_t bytes = request.count * size_of(request.operand.type);
+  const bool star = plan::goes_through_master(bytes);
+  membership::LaunchRequested launch{handle,
+                                     request.tag,
+                                     {request.count, request.operand.type, request.operand.op,
+                                      star ? wire::Algorithm::star : wire::Algorithm::ring},
+                                     {}};
+  if (star && bytes > 0) {
+    launch.input.resize(bytes);
+    std::memcpy(launch.input.data(), request.operand.send, bytes);
+  }
+  this->handle(std::move(launch), now);
+  return handle;
+}
+
+void PeerCore::roll_back_done(const EndedOp& ended) {
+  if (ended.ring) ended.ring->forget_input();
+}
+
+void PeerCore::run(const membership::PeerEffects& effects) {
+  using namespace membership;
+  for (const PeerEffect& effect : effects)
+    std::visit(Overloaded{
+                   [&](const SendToMaster& send) { io_.send_to_master(send.term, send.message); },
+                   [&](const CloseMaster&) { io_.close_master(); },
+                   [&](const Relink& relink) { io_.relink(relink); },
+                   [&](const KeepLinks& keep) { io_.keep_links(keep); },
+                   [&](const EnterEpoch& enter) { exchange_.enter_epoch(enter.epoch); },
+                   [&](const StartRing& start) { start_ring(start); },
+                   [&](const PassOver& pass) { exchange_.pass_over(pass.op); },
+                   [&](const CancelRing& cancel) { exchange_.cancel(cancel.op); },
+                   [&](const CompleteOp& complete) { end_op(complete); },
+                   [&](const CompleteConnect& complete) { io_.connect_ended(complete.outcome); },
+                   [&](const CompleteCall& complete) {
+                     io_.call_ended(complete.outcome, complete.peers_pending);
+                   },
+                   [&](const PeerWakeAt& wake) { io_.wake_at(wake.at); },
+                   [&](const PeerNote& note) { io_.note(note.text); },
+               },
+               effect);
+}
+
+void PeerCore::start_ring(const membership::StartRing& start) {
+  Op& op = ops_.at(start.handle);
+  const auto schedule = plan::RingSchedule::choose(start.rank, start.world, op.request.count,
+                                                   size_of(op.request.operand.type));
+  op.ring = exchange_.start(start.op, schedule, op.request.operand);
+}
+
+void PeerCore::end_op(const membership::CompleteOp& complete) {
+  const auto found = ops_.find(complete.handle);
+  const Op op = std::move(found->second);
+  ops_.erase(found);
+  EndedOp ended{complete.outcome, complete.world_size, 0, 0, op.ring};
+  if (op.ring) {
+    ended.tx_bytes = op.ring->tx_bytes();
+    ended.rx_bytes = op.ring->rx_bytes();
+  } else if (complete.outcome.ok()) {
+    ended.tx_bytes = ended.rx_bytes = complete.result.size();
+    if (!complete.result.empty())
+      std::memcpy(op.request.operand.receive, complete.result.data(), complete.result.size());
+  }
+  io_.op_ended(complete.handle, std::move(ended));
+}
+
+// ---- lanes
+// -----------------------------------------------------------------------------------------------
+
+std::optional<wire::BulkHeader> PeerCore::Outgoing::next_frame() {
+  const auto segment = exchange_.next_segment();
+  if (!segment) return std::nullopt;
+  return wire::BulkHeader{wire::BulkKind::segment, segment->op, segment->position, segment->length};
+}
+
+std::span<const std::byte> PeerCore::Outgoing::payload(const wire::BulkHeader& frame,
+                                                       std::size_t offset) {
+  const auto whole = exchange_.payload(segment_of(frame));
+  return whole.empty() ? whole : whole.subspan(offset);
+}
+
+void PeerCore::Outgoing::frame_sent(const wire::BulkHeader& frame) {
+  exchange_.segment_sent(segment_of(frame));
+}
+
+bool PeerCore::Outgoing::frame_begins(const wire::BulkHeader& frame, std::string& why) {
+  if (frame.kind == wire::BulkKind::credit) return true;
+  why = "protocol error: segments come from the previous rank, not from the next";
+  return false;
+}
+
+void PeerCore::Outgoing::frame_arrived(const wire::BulkHeader& frame) {
+  exchange_.credit_arrived({frame.op, frame.position});
+}
+
+std::optional<wire::BulkHeader> PeerCore::Incoming::next_frame() {
+  const auto credit = exchange_.next_credit();
+  if (!credit) return std::nullopt;
+  return wire::BulkHeader{wire::BulkKind::credit, credit->op, credit->limit, 0};
+}
+
+bool PeerCore::Incoming::frame_begins(const wire::BulkHeader& frame, std::string& why) {
+  if (frame.kind == wire::BulkKind::segment)
+    return exchange_.segment_begins(segment_of(frame), why);
+  why = "protocol error: credit comes from the next rank, not from the previous";
+  return false;
+}
+
+std::span<std::byte> PeerCore::Incoming::destination(const wire::BulkHeader& frame,
+                                                     std::size_t offset) {
+  const auto whole = exchange_.destination(segment_of(frame));
+  return whole.empty() ? whole : whole.subspan(offset);
+}
+
+void PeerCore::Incoming::frame_arrived(const wire::BulkHeader& frame) {
+  exchange_.segment_arrived(segment_of(frame));
+}
+
+}  // namespace pccl::node

@@ -1,0 +1,123 @@
+// A peer without its sockets and threads: the machine that decides and the exchange that moves
+// data, joined. PeerNode drives it from real connections, the simulator from simulated ones. One
+// thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "collective/exchange.hpp"
+#include "membership/peer_machine.hpp"
+#include "net/lane_client.hpp"
+
+namespace pccl::node {
+
+using membership::OpHandle;
+
+// How an op ended. `ring` (null for a star) holds the copies that an in-place buffer needs after a
+// failure: the caller of the op rolls back, then forgets, before the op's buffers are the
+// application's again.
+struct EndedOp {
+  Outcome outcome;
+  std::uint32_t world_size = 0;
+  std::uint64_t tx_bytes = 0, rx_bytes = 0;
+  std::shared_ptr<collective::RingAllReduce> ring;
+};
+
+// What a core wants of the world around it. Calls arrive in the order in which they must happen;
+// none of them may call back into the core before it returns.
+class PeerIo {
+ public:
+  virtual ~PeerIo() = default;
+  virtual void send_to_master(Term term, const wire::Message& message) = 0;
+  virtual void close_master() = 0;  // after what has been sent
+  virtual void relink(const membership::Relink& relink) = 0;
+  virtual void keep_links(const membership::KeepLinks& keep) = 0;
+  virtual void wake_at(Instant at) = 0;
+  virtual void op_ended(OpHandle handle, EndedOp ended) = 0;
+  virtual void connect_ended(const Outcome& outcome) = 0;
+  virtual void call_ended(const Outcome& outcome, bool peers_pending) = 0;
+  virtual void note(const std::string& text) = 0;
+};
+
+struct OpRequest {
+  Tag tag;
+  std::uint64_t count = 0;
+  collective::Operand operand;
+};
+
+class PeerCore {
+ public:
+  PeerCore(const membership::PeerSettings& settings, PeerIo& io);
+
+  // Feeds one event and carries out what follows from it. Afterwards lanes may have something to
+  // send: ask outgoing_has_frames() and incoming_has_frames().
+  void handle(const membership::PeerEvent& event, Instant now);
+
+  // Launches an op under a new handle; it ends in PeerIo::op_ended, at once when it is refused or
+  // stale.
+  OpHandle launch(const OpRequest& request, Instant now);
+  void roll_back_done(const EndedOp& ended);  // gives the copies back
+
+  const membership::PeerMachine& machine() const { return machine_; }
+
+  // The two directions of the ring. A lane to the next rank serves `outgoing()`, one from the
+  // previous rank `incoming()`. After frame_arrived() call settle() before anything else.
+  net::LaneClient& outgoing() { return outgoing_; }
+  net::LaneClient& incoming() { return incoming_; }
+  void settle(Instant now);
+  bool outgoing_has_frames() const { return exchange_.has_segment_to_send(); }
+  bool incoming_has_frames() const { return exchange_.has_credit_to_send(); }
+  void previous_link_replaced() { exchange_.previous_link_replaced(); }
+
+ private:
+  class Outgoing final : public net::LaneClient {  // sends segments, receives credit
+   public:
+    explicit Outgoing(collective::Exchange& exchange) : exchange_(exchange) {}
+    std::optional<wire::BulkHeader> next_frame() override;
+    std::span<const std::byte> payload(const wire::BulkHeader& frame, std::size_t offset) override;
+    void frame_sent(const wire::BulkHeader& frame) override;
+    bool frame_begins(const wire::BulkHeader& frame, std::string& why) override;
+    std::span<std::byte> destination(const wire::BulkHeader&, std::size_t) override { return {}; }
+    void frame_arrived(const wire::BulkHeader& frame) override;
+
+   private:
+    collective::Exchange& exchange_;
+  };
+  class Incoming final : public net::LaneClient {  // receives segments, sends credit
+   public:
+    explicit Incoming(collective::Exchange& exchange) : exchange_(exchange) {}
+    std::optional<wire::BulkHeader> next_frame() override;
+    std::span<const std::byte> payload(const wire::BulkHeader&, std::size_t) override { return {}; }
+    void frame_sent(const wire::BulkHeader&) override {}
+    bool frame_begins(const wire::BulkHeader& frame, std::string& why) override;
+    std::span<std::byte> destination(const wire::BulkHeader& frame, std::size_t offset) override;
+    void frame_arrived(const wire::BulkHeader& frame) override;
+
+   private:
+    collective::Exchange& exchange_;
+  };
+  struct Op {
+    OpRequest request;
+    std::shared_ptr<collective::RingAllReduce> ring;
+  };
+
+  void run(const membership::PeerEffects& effects);
+  void start_ring(const membership::StartRing& start);
+  void end_op(const membership::CompleteOp& complete);
+
+  PeerIo& io_;
+  membership::PeerMachine machine_;
+  std::deque<OpKey> finished_;  // by the exchange, not yet told to the machine
+  collective::Exchange exchange_;
+  Outgoing outgoing_{exchange_};
+  Incoming incoming_{exchange_};
+  std::map<OpHandle, Op> ops_;
+  OpHandle next_handle_{1};
+};
+
+}  // namespace pccl::node

@@ -22,7 +22,10 @@ add_library(pccl::pccl ALIAS pccl)
 pccl_library(pccl)
 if(NOT APPLE)
   # Rooms are compiled with hidden visibility; the script also keeps back what the headers of others instantiate.
-  target_link_options(pccl PRIVATE LINKER:--version-script=${PROJECT_SOURCE_DIR}/cmake/pccl.map LINKER:--no-undefined-version)
+  target_link_options(pccl PRIVATE LINKER:--version-script=${PROJECT_SOURCE_DIR}/cmake/pccl.map)
+  if(NOT PCCL_SANITIZE)  # clang leaves the sanitizer's symbols to the executable
+    target_link_options(pccl PRIVATE LINKER:--no-undefined)
+  endif()
   set_property(TARGET pccl APPEND PROPERTY LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/pccl.map)
 endif()
 

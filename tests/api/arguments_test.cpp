@@ -1,0 +1,117 @@
+// What can be refused by looking at the arguments, and what an unconnected communicator answers.
+#include <set>
+
+#include "api/local_run.hpp"
+
+namespace {
+
+using namespace pccl_test;
+
+class Arguments : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { pcclInit(); }
+};
+
+TEST_F(Arguments, CreateRefusesNullAndUnknownProtocols) {
+  pcclCommCreateParams_t params{};
+  pcclComm_t* comm = nullptr;
+  EXPECT_EQ(pcclCreateCommunicator(&params, nullptr), pcclInvalidArgument);
+  EXPECT_EQ(pcclCreateCommunicator(nullptr, &comm), pcclInvalidArgument);
+  params.master_address.inet.protocol = any_value<ccoip_inet_protocol_t>(2);
+  EXPECT_EQ(pcclCreateCommunicator(&params, &comm), pcclInvalidArgument);
+  EXPECT_EQ(comm, nullptr);
+}
+
+TEST_F(Arguments, CreateAndDestroyWithoutConnecting) {
+  const pcclCommCreateParams_t params{};
+  pcclComm_t* comm = nullptr;
+  ASSERT_EQ(pcclCreateCommunicator(&params, &comm), pcclSuccess);
+  EXPECT_NE(comm, nullptr);
+  EXPECT_EQ(pcclDestroyCommunicator(comm), pcclSuccess);
+}
+
+TEST_F(Arguments, ADestroyedHandleIsRefused) {
+  const pcclCommCreateParams_t params{};
+  pcclComm_t* comm = nullptr;
+  ASSERT_EQ(pcclCreateCommunicator(&params, &comm), pcclSuccess);
+  ASSERT_EQ(pcclDestroyCommunicator(comm), pcclSuccess);
+  EXPECT_EQ(pcclDestroyCommunicator(comm), pcclInvalidArgument);
+  EXPECT_EQ(pcclConnect(comm), pcclInvalidArgument);
+}
+
+TEST_F(Arguments, NullIsInvalid) {
+  const Communicator comm(loopback(1));
+  int value = 0;
+  bool pending = false;
+  float buffer[1] = {};
+  const pcclReduceDescriptor_t descriptor = sum_of_floats(1);
+  pcclAsyncReduceOp_t handle{};
+  EXPECT_EQ(pcclDestroyCommunicator(nullptr), pcclInvalidArgument);
+  EXPECT_EQ(pcclConnect(nullptr), pcclInvalidArgument);
+  EXPECT_EQ(pcclUpdateTopology(nullptr), pcclInvalidArgument);
+  EXPECT_EQ(pcclGetAttribute(nullptr, PCCL_ATTRIBUTE_GLOBAL_WORLD_SIZE, &value),
+            pcclInvalidArgument);
+  EXPECT_EQ(pcclGetAttribute(comm, PCCL_ATTRIBUTE_GLOBAL_WORLD_SIZE, nullptr), pcclInvalidArgument);
+  EXPECT_EQ(pcclArePeersPending(nullptr, &pending), pcclInvalidArgument);
+  EXPECT_EQ(pcclArePeersPending(comm, nullptr), pcclInvalidArgument);
+  EXPECT_EQ(pcclAllReduce(buffer, buffer, &descriptor, nullptr, nullptr), pcclInvalidArgument);
+  EXPECT_EQ(pcclAllReduceAsync(buffer, buffer, &descriptor, nullptr, &handle), pcclInvalidArgument);
+  EXPECT_EQ(pcclAllReduceAsync(buffer, buffer, &descriptor, comm, nullptr), pcclInvalidArgument);
+  EXPECT_EQ(pcclAwaitAsyncReduce(nullptr, nullptr), pcclInvalidArgument);
+  EXPECT_EQ(pcclAwaitAsyncReduce(&handle, nullptr), pcclInvalidArgument);  // its comm is NULL
+  pcclReduceOpDescriptor_t one{buffer, buffer, descriptor};
+  EXPECT_EQ(pcclAllReduceMultipleWithRetry(nullptr, 1, comm, nullptr, 1), pcclInvalidArgument);
+  EXPECT_EQ(pcclAllReduceMultipleWithRetry(&one, 1, nullptr, nullptr, 1), pcclInvalidArgument);
+  EXPECT_EQ(pcclAllReduceMultipleWithRetry(&one, 0, comm, nullptr, 1), pcclInvalidArgument);
+  EXPECT_EQ(pcclAllReduceMultipleWithRetry(&one, 1, comm, nullptr, 0), pcclInvalidArgument);
+  EXPECT_EQ(pcclAllReduceMultipleWithRetry(&one, 1, comm, nullptr, -1), pcclInvalidArgument);
+}
+
+TEST_F(Arguments, UnknownAttributeIsInvalid) {
+  const Communicator comm(loopback(1));
+  int value = 77;
+  EXPECT_EQ(pcclGetAttribute(comm, any_value<pcclAttribute_t>(0), &value), pcclInvalidArgument);
+  EXPECT_EQ(pcclGetAttribute(comm, any_value<pcclAttribute_t>(5), &value), pcclInvalidArgument);
+  EXPECT_EQ(value, 77);
+}
+
+TEST_F(Arguments, UnconnectedIsInvalidUsage) {
+  const Communicator comm(loopback(1));
+  int value = 0;
+  bool pending = false;
+  float buffer[1] = {};
+  const pcclReduceDescriptor_t descriptor = sum_of_floats(1);
+  pcclAsyncReduceOp_t handle{};
+  pcclReduceOpDescriptor_t one{buffer, buffer, descriptor};
+  EXPECT_EQ(pcclUpdateTopology(comm), pcclInvalidUsage);
+  EXPECT_EQ(pcclGetAttribute(comm, PCCL_ATTRIBUTE_GLOBAL_WORLD_SIZE, &value), pcclInvalidUsage);
+  EXPECT_EQ(pcclArePeersPending(comm, &pending), pcclInvalidUsage);
+  EXPECT_EQ(pcclAllReduce(buffer, buffer, &descriptor, comm, nullptr), pcclInvalidUsage);
+  EXPECT_EQ(pcclAllReduceAsync(buffer, buffer, &descriptor, comm, &handle), pcclInvalidUsage);
+  EXPECT_EQ(pcclAllReduceMultipleWithRetry(&one, 1, comm, nullptr, 1), pcclInvalidUsage);
+}
+
+TEST_F(Arguments, LastErrorNamesTheCallAndIsCutToTheBuffer) {
+  const Communicator comm(loopback(1));
+  EXPECT_EQ(comm.last_error(), "");
+  EXPECT_EQ(pcclUpdateTopology(comm), pcclInvalidUsage);
+  EXPECT_EQ(comm.last_error(), "pcclUpdateTopology: not connected");
+  char text[8];
+  EXPECT_EQ(pcclGetLastError(comm, text, sizeof text), pcclSuccess);
+  EXPECT_STREQ(text, "pcclUpd");
+  EXPECT_EQ(pcclGetLastError(comm, text, 1), pcclSuccess);
+  EXPECT_STREQ(text, "");
+  EXPECT_EQ(pcclGetLastError(comm, text, 0), pcclInvalidArgument);
+  EXPECT_EQ(pcclGetLastError(comm, nullptr, 8), pcclInvalidArgument);
+  EXPECT_EQ(pcclGetLastError(nullptr, text, 8), pcclInvalidArgument);
+}
+
+TEST_F(Arguments, EveryResultHasATextOfItsOwn) {
+  std::set<std::string> texts;
+  for (unsigned result = 0; result <= pcclTopologyOptimizationFailed; ++result)
+    texts.insert(pcclGetErrorString(any_value<pcclResult_t>(result)));
+  EXPECT_EQ(texts.size(), pcclTopologyOptimizationFailed + 1u);
+  EXPECT_STREQ(pcclGetErrorString(any_value<pcclResult_t>(4711)), "unknown pcclResult_t");
+}
+
+}  // namespace

@@ -49,7 +49,7 @@ int main(int argc, char** argv) {
   double peer_timeout_s = 3;
   std::string log_level = "ERR";
   app.add_option(
-         "--listen-address", listen,
+         "--listen-address,--listen", listen,
          "host:port or [v6 address]:port; the host may be a name (its IPv4 address is preferred)")
       ->capture_default_str();
   const CLI::Option* const peer_timeout =

@@ -17,8 +17,10 @@ namespace pccl::membership {
 // The caller's name of an op between its launch and its end; not reused.
 using OpHandle = StrongId<struct OpHandlePurpose>;
 
-struct ConnectRequested {};  // the application is in pcclConnect
-struct MasterReached {};     // the connection to the master stands
+struct ConnectRequested {  // the application is in pcclConnect
+  std::uint16_t p2p_port;  // where other peers reach this one
+};
+struct MasterReached {};  // the connection to the master stands
 struct MasterFrame {
   wire::Frame frame;
 };
@@ -28,6 +30,7 @@ struct MasterGone {  // it could not be reached, or the connection ended
 struct ConnectGivenUp {  // the limit of the wait for admission has passed
   std::string why;
 };
+struct LeaveRequested {};  // the application destroys the communicator
 struct CallRequested {
   wire::CallKind what;
 };
@@ -53,8 +56,8 @@ struct FailureSeen {};  // an await has returned a failure: the caller now knows
 struct PeerTimePassed {};
 
 using PeerEvent = std::variant<ConnectRequested, MasterReached, MasterFrame, MasterGone,
-                               ConnectGivenUp, CallRequested, LaunchRequested, OpFinished,
-                               LinksStand, LinkBroken, FailureSeen, PeerTimePassed>;
+                               ConnectGivenUp, LeaveRequested, CallRequested, LaunchRequested,
+                               OpFinished, LinksStand, LinkBroken, FailureSeen, PeerTimePassed>;
 
 struct SendToMaster {
   Term term;

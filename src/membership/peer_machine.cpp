@@ -19,15 +19,18 @@ PeerEffects PeerMachine::step(const PeerEvent& event, Instant now) {
   return std::exchange(effects_, {});
 }
 
-void PeerMachine::on(const ConnectRequested&) {
-  if (standing_ == Standing::unconnected) standing_ = Standing::greeting;
+void PeerMachine::on(const ConnectRequested& event) {
+  if (standing_ != Standing::unconnected) return;
+  standing_ = Standing::greeting;
+  p2p_port_ = event.p2p_port;
+  heard_ = now_;
 }
 
 void PeerMachine::on(const MasterReached&) {
   if (standing_ != Standing::greeting) return;
   heard_ = now_;
   term_ = {};
-  send(wire::Hello{.group = settings_.group, .p2p_port = settings_.p2p_port});
+  send(wire::Hello{.group = settings_.group, .p2p_port = p2p_port_});
 }
 
 void PeerMachine::on(const MasterFrame& event) {
@@ -75,6 +78,12 @@ void PeerMachine::on(const MasterGone& event) {
 void PeerMachine::on(const ConnectGivenUp& event) {
   if (standing_ == Standing::greeting || standing_ == Standing::pending)
     leave(Status::timed_out, event.why);
+}
+
+void PeerMachine::on(const LeaveRequested&) {
+  if (standing_ == Standing::pending || standing_ == Standing::accepted) send(wire::Leave{});
+  if (standing_ != Standing::gone)
+    leave(Status::interrupted, "the communicator is being destroyed");
 }
 
 void PeerMachine::on(const CallRequested& event) {

@@ -20,7 +20,6 @@ namespace pccl::membership {
 
 struct PeerSettings {
   Group group;
-  std::uint16_t p2p_port = 0;
   Duration master_timeout = std::chrono::seconds(60);
 };
 
@@ -66,11 +65,12 @@ class PeerMachine {
   };
 
   // peer_machine.cpp
-  void on(const ConnectRequested&);
+  void on(const ConnectRequested& event);
   void on(const MasterReached&);
   void on(const MasterFrame& event);
   void on(const MasterGone& event);
   void on(const ConnectGivenUp& event);
+  void on(const LeaveRequested&);
   void on(const CallRequested& event);
   void on(const LinksStand& event);
   void on(const LinkBroken& event);
@@ -106,6 +106,7 @@ class PeerMachine {
 
   Standing standing_ = Standing::unconnected;
   Outcome gone_;
+  std::uint16_t p2p_port_ = 0;
   Term term_;
   PeerId self_;
   Duration heartbeat_interval_ = std::chrono::milliseconds(500);

@@ -66,6 +66,13 @@ void FrameReader::append(std::span<const std::byte> bytes) {
   buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
 }
 
+std::vector<std::byte> FrameReader::take_rest() {
+  std::vector<std::byte> rest(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_), buffer_.end());
+  buffer_.clear();
+  begin_ = 0;
+  return rest;
+}
+
 std::optional<Frame> FrameReader::next() {
   const std::span<const std::byte> unread = std::span(buffer_).subspan(begin_);
   if (!broken_.empty() || unread.size() < length_bytes) return std::nullopt;

@@ -40,6 +40,7 @@ class FrameReader {
   // The next whole frame; nothing when more bytes are needed or the stream is malformed (then
   // broken()).
   std::optional<Frame> next();
+  std::vector<std::byte> take_rest();                    // what has been appended and not taken
   const std::string& broken() const { return broken_; }  // empty: fine
 
  private:

@@ -1,0 +1,42 @@
+// Control frames over one connection. Sends at once what the kernel takes and queues the rest,
+// within a bound. All methods and callbacks run while the loop is held; a callback may close or
+// destroy the channel.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "net/stream.hpp"
+#include "wire/framing.hpp"
+
+namespace pccl::net {
+
+class ControlChannel {
+ public:
+  using OnFrame = std::function<void(wire::Frame frame)>;
+  using OnClosed = std::function<void(const std::string& why)>;  // once, and not after close()
+
+  ControlChannel(Stream stream, std::size_t frame_limit);
+  ~ControlChannel();
+
+  void start(OnFrame on_frame, OnClosed on_closed);
+  void raise_limit(std::size_t frame_limit);
+  void send(Term term, const wire::Message& message);
+  void close_after_sending();  // delivers no more frames; closes when what is queued has gone out
+  void close();
+  const Endpoint& remote() const;
+
+  // Hands over the stream and the bytes already read beyond the last frame.
+  std::pair<Stream, std::vector<std::byte>> release();
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace pccl::net

@@ -1,0 +1,31 @@
+// Opens a TCP connection within a deadline. The callback comes once, holding the loop, and not
+// after cancel().
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/endpoint.hpp"
+#include "base/time.hpp"
+#include "net/file_descriptor.hpp"
+#include "net/loop.hpp"
+
+namespace pccl::net {
+
+class Dialer {
+ public:
+  // `socket` is empty when it failed, and `why` says how.
+  using Dialled = std::function<void(FileDescriptor socket, std::string why)>;
+
+  Dialer(Loop& loop, const Endpoint& remote, Duration deadline, Dialled dialled);
+  ~Dialer();
+  Dialer(const Dialer&) = delete;
+  Dialer& operator=(const Dialer&) = delete;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace pccl::net

@@ -1,0 +1,85 @@
+#include "net/loop.hpp"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <asio/post.hpp>
+#include <asio/steady_timer.hpp>
+#include <cerrno>
+#include <system_error>
+
+#include "base/floating_point.hpp"
+#include "net/loop_asio.hpp"
+
+namespace pccl::net {
+
+Loop::Loop() : asio_(std::make_unique<Asio>()) {
+  asio_->stop_event = FileDescriptor(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!asio_->stop_event) throw std::system_error(errno, std::generic_category(), "eventfd");
+  asio_->stop_waiter.assign(asio_->stop_event.get());
+  asio_->stop_waiter.async_wait(asio::posix::stream_descriptor::wait_read,
+                                [this](const asio::error_code& error) {
+                                  if (!error) asio_->context.stop();
+                                });
+}
+
+Loop::~Loop() {
+  asio_->stop_waiter.release();
+}
+
+void Loop::run() {
+  use_standard_floating_point();
+  asio_->context.run();
+}
+
+void Loop::stop() noexcept {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(asio_->stop_event.get(), &one, sizeof one);
+}
+
+Loop::Hold::Hold(Loop& loop) : loop_(loop) {
+  loop_.asio_->lock.lock();
+}
+Loop::Hold::~Hold() {
+  loop_.asio_->lock.unlock();
+}
+
+void Loop::post(std::function<void()> task) {
+  asio::post(asio_->context, [this, task = std::move(task)] {
+    const Hold hold(*this);
+    task();
+  });
+}
+
+struct Loop::Timer::State {
+  explicit State(Loop& owner) : loop(owner), timer(owner.asio_->context) {}
+  Loop& loop;
+  asio::steady_timer timer;
+  std::uint64_t setting =
+      0;  // an expiry that was already on its way when the timer was set anew is ignored
+};
+
+Loop::Timer::Timer(Loop& loop) : state_(std::make_shared<State>(loop)) {}
+
+Loop::Timer::~Timer() {
+  cancel();
+}
+
+void Loop::Timer::set(Instant at, std::function<void()> task) {
+  const std::uint64_t setting = ++state_->setting;
+  state_->timer.expires_at(at);
+  state_->timer.async_wait([weak = std::weak_ptr(state_), setting,
+                            task = std::move(task)](const asio::error_code& error) {
+    const auto state = weak.lock();
+    if (error || !state) return;
+    const Hold hold(state->loop);
+    if (state->setting == setting) task();
+  });
+}
+
+void Loop::Timer::cancel() {
+  ++state_->setting;
+  state_->timer.cancel();
+}
+
+}  // namespace pccl::net

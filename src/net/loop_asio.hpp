@@ -1,0 +1,44 @@
+// The inside of a Loop, for the few .cpp files that touch Asio.
+#pragma once
+
+#include <asio/executor_work_guard.hpp>
+#include <asio/io_context.hpp>
+#include <asio/posix/stream_descriptor.hpp>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+
+#include "net/file_descriptor.hpp"
+#include "net/loop.hpp"
+
+namespace pccl::net {
+
+// First come, first served: a busy loop thread must not starve a caller who wants to launch an op.
+class FairLock {
+ public:
+  void lock() {
+    std::unique_lock guard(mutex_);
+    const std::uint64_t mine = next_++;
+    turn_.wait(guard, [&] { return serving_ == mine; });
+  }
+  void unlock() {
+    const std::lock_guard guard(mutex_);
+    ++serving_;
+    if (serving_ != next_) turn_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable turn_;
+  std::uint64_t next_ = 0, serving_ = 0;
+};
+
+struct Loop::Asio {
+  asio::io_context context;
+  asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
+  FairLock lock;
+  FileDescriptor stop_event;  // an eventfd: writing to it is all that stop() does
+  asio::posix::stream_descriptor stop_waiter{context};
+};
+
+}  // namespace pccl::net

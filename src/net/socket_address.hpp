@@ -1,0 +1,52 @@
+// Endpoint to and from the kernel's sockaddr.
+#pragma once
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+#include "base/endpoint.hpp"
+
+namespace pccl::net {
+
+struct SocketAddress {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof(sockaddr_storage);
+
+  SocketAddress() = default;
+  explicit SocketAddress(const Endpoint& endpoint) {
+    if (endpoint.address.v6) {
+      auto& v6 = reinterpret_cast<sockaddr_in6&>(storage);
+      v6.sin6_family = AF_INET6;
+      v6.sin6_port = htons(endpoint.port);
+      std::memcpy(&v6.sin6_addr, endpoint.address.octets.data(), 16);
+      length = sizeof v6;
+    } else {
+      auto& v4 = reinterpret_cast<sockaddr_in&>(storage);
+      v4.sin_family = AF_INET;
+      v4.sin_port = htons(endpoint.port);
+      std::memcpy(&v4.sin_addr, endpoint.address.octets.data(), 4);
+      length = sizeof v4;
+    }
+  }
+  sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
+  int family() const { return storage.ss_family; }
+
+  Endpoint endpoint() const {
+    Endpoint result;
+    if (storage.ss_family == AF_INET6) {
+      const auto& v6 = reinterpret_cast<const sockaddr_in6&>(storage);
+      result.address.v6 = true;
+      result.port = ntohs(v6.sin6_port);
+      std::memcpy(result.address.octets.data(), &v6.sin6_addr, 16);
+    } else {
+      const auto& v4 = reinterpret_cast<const sockaddr_in&>(storage);
+      result.port = ntohs(v4.sin_port);
+      std::memcpy(result.address.octets.data(), &v4.sin_addr, 4);
+    }
+    return result;
+  }
+};
+
+}  // namespace pccl::net

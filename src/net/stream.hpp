@@ -1,0 +1,52 @@
+// A connected TCP socket that never blocks: reads and writes take what is there, and a callback
+// tells when to try again. All methods and callbacks run while the loop is held; after close() no
+// callback comes.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/endpoint.hpp"
+#include "base/time.hpp"
+#include "net/file_descriptor.hpp"
+#include "net/loop.hpp"
+
+namespace pccl::net {
+
+struct Transfer {
+  enum class State { moved, would_block, closed } state = State::would_block;
+  std::size_t bytes = 0;
+  std::string why;  // when closed: the reason
+};
+
+class Stream {
+ public:
+  Stream(Loop& loop, FileDescriptor socket, Endpoint remote);
+  ~Stream();
+  Stream(Stream&&) noexcept;
+  Stream& operator=(Stream&&) noexcept;
+
+  const Endpoint& remote() const;
+  bool open() const;
+  void close();
+  void close_with_reset();  // the other side sees an error at once, unsent bytes are dropped
+
+  Transfer read(std::span<std::byte> first, std::span<std::byte> second = {});
+  Transfer write(std::span<const std::byte> first, std::span<const std::byte> second = {});
+
+  // Once each, then set again. One waiting callback per direction.
+  void when_readable(std::function<void()> callback);
+  void when_writable(std::function<void()> callback);
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+// Options of every connection: no Nagle, and on loopback a congestion control that does not pace.
+void tune(int socket, const Endpoint& remote);
+
+}  // namespace pccl::net

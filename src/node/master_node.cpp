@@ -1,0 +1,190 @@
+// The master's sockets and thread around MasterMachine.
+#include "node/master_node.hpp"
+
+#include <sys/random.h>
+
+#include <atomic>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "base/limits.hpp"
+#include "base/log.hpp"
+#include "membership/master_machine.hpp"
+#include "net/control_channel.hpp"
+#include "net/listener.hpp"
+#include "net/loop.hpp"
+
+namespace pccl::node {
+
+namespace {
+
+// A connection that is being closed may still have its farewell to send for this long.
+constexpr auto farewell_time = std::chrono::seconds(1);
+
+std::uint64_t random_number() {
+  std::uint64_t number = 0;
+  if (::getrandom(&number, sizeof number, 0) != sizeof number)
+    throw std::system_error(errno, std::generic_category(), "getrandom");
+  return number;
+}
+
+// Microseconds since 1970: a master that is started again has a higher term, without any memory.
+Term new_term() {
+  const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
+  return Term{static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(since_1970).count())};
+}
+
+}  // namespace
+
+class MasterNode::Impl {
+ public:
+  explicit Impl(MasterOptions options)
+      : options_(options),
+        machine_(
+            {.term = new_term(), .peer_timeout = options.peer_timeout, .random = random_number}) {}
+  ~Impl() {
+    interrupt();
+    await_termination();
+  }
+
+  Outcome run();
+  bool launched() const { return launched_; }
+  void interrupt() noexcept { loop_.stop(); }
+  void await_termination();
+  Endpoint listening() const { return listener_.local(); }
+
+ private:
+  using Connection = membership::Connection;
+  struct Leaving {
+    std::unique_ptr<net::ControlChannel> channel;
+    Instant until;
+  };
+
+  void accept(net::FileDescriptor socket, const Endpoint& remote);
+  void feed(membership::MasterEvent event);
+  void carry_out(const membership::MasterEffect& effect);
+  void close(Connection connection);
+
+  MasterOptions options_;
+  membership::MasterMachine machine_;
+  net::Loop loop_;
+  net::Listener listener_{loop_};
+  net::Loop::Timer timer_{loop_};
+  std::map<Connection, std::unique_ptr<net::ControlChannel>> channels_;
+  std::deque<Leaving> leaving_;
+  Connection next_connection_{1};
+  std::deque<membership::MasterEvent> inbox_;
+  bool draining_ = false;
+
+  std::atomic<bool> launched_ = false;
+  std::mutex joining_;
+  std::thread thread_;
+};
+
+Outcome MasterNode::Impl::run() {
+  if (launched_) return {Status::invalid_usage, "this master has been launched before"};
+  const net::Loop::Hold hold(loop_);
+  const Outcome listening =
+      listener_.listen(options_.listen, [this](net::FileDescriptor socket, const Endpoint& remote) {
+        accept(std::move(socket), remote);
+      });
+  if (!listening.ok()) return listening;
+  launched_ = true;
+  log()->info("the master listens on {}", to_string(listener_.local()));
+  thread_ = std::thread([this] {
+    loop_.run();
+    // Interrupted: the peers see the connections end.
+    const net::Loop::Hold last(loop_);
+    listener_.close();
+    channels_.clear();
+    leaving_.clear();
+    timer_.cancel();
+  });
+  return {};
+}
+
+void MasterNode::Impl::await_termination() {
+  const std::lock_guard guard(joining_);
+  if (thread_.joinable()) thread_.join();
+}
+
+void MasterNode::Impl::accept(net::FileDescriptor socket, const Endpoint& remote) {
+  const Connection connection = std::exchange(next_connection_, next_connection_.next());
+  auto channel = std::make_unique<net::ControlChannel>(
+      net::Stream(loop_, std::move(socket), remote), limits::greeting_frame_bytes);
+  channel->start(
+      [this, connection](wire::Frame frame) {
+        feed(membership::FrameReceived{connection, std::move(frame)});
+      },
+      [this, connection](const std::string& why) {
+        feed(membership::ConnectionClosed{connection, why});
+      });
+  channels_[connection] = std::move(channel);
+  feed(membership::ConnectionOpened{connection, remote.address});
+}
+
+// A send may find its connection dead and raise the next event: it waits for the end of this one.
+void MasterNode::Impl::feed(membership::MasterEvent event) {
+  inbox_.push_back(std::move(event));
+  if (std::exchange(draining_, true)) return;
+  while (!inbox_.empty()) {
+    const membership::MasterEvent next = std::move(inbox_.front());
+    inbox_.pop_front();
+    for (const membership::MasterEffect& effect : machine_.step(next, net::Loop::now()))
+      carry_out(effect);
+    if (const auto* closed = std::get_if<membership::ConnectionClosed>(&next))
+      channels_.erase(closed->connection);
+  }
+  draining_ = false;
+}
+
+void MasterNode::Impl::carry_out(const membership::MasterEffect& effect) {
+  if (const auto* send = std::get_if<membership::Send>(&effect)) {
+    const auto channel = channels_.find(send->connection);
+    if (channel == channels_.end()) return;
+    if (std::holds_alternative<wire::Welcome>(send->message))
+      channel->second->raise_limit(limits::control_frame_bytes);
+    channel->second->send(machine_.term(), send->message);
+  } else if (const auto* closing = std::get_if<membership::Close>(&effect)) {
+    close(closing->connection);
+  } else if (const auto* wake = std::get_if<membership::WakeAt>(&effect)) {
+    timer_.set(wake->at, [this] {
+      while (!leaving_.empty() && leaving_.front().until < net::Loop::now()) leaving_.pop_front();
+      feed(membership::TimePassed{});
+    });
+  } else if (const auto* note = std::get_if<membership::Note>(&effect)) {
+    log()->info("master: {}", note->text);
+  }
+}
+
+void MasterNode::Impl::close(Connection connection) {
+  auto channel = channels_.extract(connection);
+  if (!channel) return;
+  channel.mapped()->close_after_sending();
+  leaving_.push_back({std::move(channel.mapped()), net::Loop::now() + farewell_time});
+}
+
+MasterNode::MasterNode(MasterOptions options) : impl_(std::make_unique<Impl>(options)) {}
+MasterNode::~MasterNode() = default;
+Outcome MasterNode::run() {
+  return impl_->run();
+}
+bool MasterNode::launched() const {
+  return impl_->launched();
+}
+void MasterNode::interrupt() noexcept {
+  impl_->interrupt();
+}
+void MasterNode::await_termination() {
+  impl_->await_termination();
+}
+Endpoint MasterNode::listening() const {
+  return impl_->listening();
+}
+
+}  // namespace pccl::node

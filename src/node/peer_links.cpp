@@ -1,0 +1,277 @@
+#include "node/peer_links.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/limits.hpp"
+#include "base/log.hpp"
+
+namespace pccl::node {
+
+namespace {
+constexpr std::uint16_t p2p_port = 48150;  // CCOIP_PROTOCOL_PORT_P2P
+}
+
+PeerLinks::PeerLinks(net::Loop& loop, net::LaneClient& outgoing, net::LaneClient& incoming,
+                     std::uint32_t lanes, Duration peer_timeout, Callbacks callbacks)
+    : loop_(loop),
+      outgoing_client_(outgoing),
+      incoming_client_(incoming),
+      lanes_(std::clamp<std::uint32_t>(lanes == 0 ? limits::automatic_lanes : lanes, 1,
+                                       limits::lanes_per_link)),
+      peer_timeout_(peer_timeout),
+      callbacks_(std::move(callbacks)) {}
+
+PeerLinks::~PeerLinks() = default;
+
+Outcome PeerLinks::listen(bool v6) {
+  Endpoint any;
+  any.address.v6 = v6;
+  any.port = p2p_port;
+  return door_.listen_at_or_above(any, [this](net::FileDescriptor socket, Endpoint remote) {
+    visit(std::move(socket), remote);
+  });
+}
+
+void PeerLinks::relink(const membership::Relink& relink) {
+  wanted_ = relink;
+  reported_ = false;
+  if (!outgoing_.contains(relink.next.peer)) dial(relink);
+  // Hellos that came before this epoch was known here.
+  std::vector<VisitorId> waiting;
+  for (const auto& [id, visitor] : visitors_)
+    if (visitor.hello) waiting.push_back(id);
+  for (const VisitorId id : waiting)
+    if (const auto found = visitors_.find(id); found != visitors_.end())
+      judge(id, *std::exchange(found->second.hello, std::nullopt));
+  stand_if_whole();
+}
+
+void PeerLinks::keep(const membership::KeepLinks& keep) {
+  const auto drop = [this](std::map<PeerId, Link>& links, PeerId kept) {
+    for (auto link = links.begin(); link != links.end();) {
+      if (link->first == kept) {
+        ++link;
+        continue;
+      }
+      link = links.erase(link);
+    }
+  };
+  drop(outgoing_, keep.next);
+  drop(incoming_, keep.previous);
+  if (keep.next == PeerId{}) {
+    wanted_.reset();
+    dialling_.reset();
+    arriving_ = {};
+  }
+}
+
+// ---- to the next rank
+// ------------------------------------------------------------------------------------
+
+void PeerLinks::dial(const membership::Relink& relink) {
+  dialling_ = std::make_unique<OutgoingAttempt>();
+  dialling_->relink = relink;
+  dialling_->deadline = net::Loop::now() + peer_timeout_;
+  dialling_->lanes.resize(lanes_);
+  for (std::size_t lane = 0; lane < lanes_; ++lane)
+    dialling_->lanes[lane].dialer = std::make_unique<net::Dialer>(
+        loop_, relink.next.p2p, peer_timeout_,
+        [this, lane](net::FileDescriptor socket, const std::string& why) {
+          if (socket)
+            greet(lane, std::move(socket));
+          else
+            dial_failed(why);
+        });
+}
+
+void PeerLinks::greet(std::size_t lane, net::FileDescriptor socket) {
+  const membership::Relink& relink = dialling_->relink;
+  auto channel = std::make_unique<net::ControlChannel>(
+      net::Stream(loop_, std::move(socket), relink.next.p2p), limits::greeting_frame_bytes);
+  channel->start(
+      [this, lane](const wire::Frame& frame) {
+        if (std::holds_alternative<wire::LaneWelcome>(frame.message)) return lane_ready(lane);
+        const auto* const refused = std::get_if<wire::Refused>(&frame.message);
+        dial_failed(refused != nullptr ? "it refuses the lane: " + refused->why
+                                       : "it does not keep the protocol");
+      },
+      [this](const std::string& why) {
+        dial_failed("it closed the connection during the handshake (" + why + ")");
+      });
+  channel->send(Term{}, wire::LaneHello{.epoch = relink.epoch,
+                                        .token = relink.token,
+                                        .from = relink.self,
+                                        .lane = static_cast<std::uint16_t>(lane),
+                                        .lanes = static_cast<std::uint16_t>(lanes_)});
+  dialling_->lanes[lane].channel = std::move(channel);
+}
+
+void PeerLinks::lane_ready(std::size_t lane) {
+  Dialling& mine = dialling_->lanes[lane];
+  mine.ready = mine.channel->release();
+  mine.channel.reset();
+  if (!std::all_of(dialling_->lanes.begin(), dialling_->lanes.end(),
+                   [](const Dialling& d) { return d.ready.has_value(); }))
+    return;
+  const auto whole = std::move(dialling_);
+  const PeerId next = whole->relink.next.peer;
+  Link& link = outgoing_[next];
+  link.opened_in = whole->relink.epoch;
+  for (Dialling& dialled : whole->lanes)
+    link.lanes.push_back(make_lane(next, true, std::move(*dialled.ready)));
+  stand_if_whole();
+  if (const auto found = outgoing_.find(next); found != outgoing_.end())
+    for (const auto& opened : found->second.lanes) {
+      opened->start();
+      opened->kick();
+    }
+}
+
+void PeerLinks::dial_failed(const std::string& why) {
+  const auto failed = std::move(dialling_);
+  if (wanted_ && wanted_->epoch == failed->relink.epoch)
+    callbacks_.on_broken({failed->relink.epoch, true, wire::LinkFault::not_opened, why});
+}
+
+// ---- from the previous rank
+// ------------------------------------------------------------------------------
+
+void PeerLinks::visit(net::FileDescriptor socket, Endpoint remote) {
+  if (visitors_.size() >= limits::unintroduced_in_total)
+    refuse(visitors_.begin()->first, "too many connections at the door");
+  const VisitorId id = next_visitor_++;
+  Visitor& visitor = visitors_[id];
+  visitor.deadline = net::Loop::now() + limits::handshake_deadline;
+  visitor.channel = std::make_unique<net::ControlChannel>(
+      net::Stream(loop_, std::move(socket), remote), limits::greeting_frame_bytes);
+  visitor.channel->start([this, id](const wire::Frame& frame) { hear(id, frame); },
+                         [this, id](const std::string&) { visitors_.erase(id); });
+}
+
+void PeerLinks::hear(VisitorId id, const wire::Frame& frame) {
+  const auto* const hello = std::get_if<wire::LaneHello>(&frame.message);
+  if (hello == nullptr || hello->magic != wire::magic || hello->version != wire::protocol_version)
+    return refuse(id,
+                  "protocol error: the first message at this door is a lane hello of the same "
+                  "protocol version");
+  judge(id, *hello);
+}
+
+void PeerLinks::judge(VisitorId id, const wire::LaneHello& hello) {
+  if (!wanted_ || hello.epoch > wanted_->epoch) {
+    visitors_.at(id).hello = hello;  // the proposal is on its way here, or the deadline ends it
+    return;
+  }
+  if (hello.epoch < wanted_->epoch)
+    return refuse(
+        id, fmt::format("epoch {} is history, {} counts", hello.epoch.value, wanted_->epoch.value));
+  if (hello.token != wanted_->token) return refuse(id, "wrong token");
+  if (hello.from != wanted_->previous)
+    return refuse(id, fmt::format("peer {} is not the previous rank", short_name(hello.from)));
+  if (hello.lanes < 1 || hello.lanes > limits::lanes_per_link || hello.lane >= hello.lanes)
+    return refuse(id, "protocol error: lane numbers");
+  admit(id, hello);
+}
+
+void PeerLinks::admit(VisitorId id, const wire::LaneHello& hello) {
+  auto channel = std::move(visitors_.at(id).channel);
+  visitors_.erase(id);
+  if (arriving_.epoch != hello.epoch) arriving_ = {hello.epoch, {}};
+  channel->send(Term{}, wire::LaneWelcome{});
+  arriving_.lanes.insert_or_assign(hello.lane, channel->release());
+  if (arriving_.lanes.size() < hello.lanes) return;
+  Link link{hello.epoch, {}};
+  for (auto& [lane, ready] : arriving_.lanes)
+    link.lanes.push_back(make_lane(hello.from, false, std::move(ready)));
+  arriving_ = {};
+  incoming_[hello.from] = std::move(link);
+  callbacks_.on_previous_replaced();
+  stand_if_whole();
+  if (const auto found = incoming_.find(hello.from); found != incoming_.end())
+    for (const auto& lane : found->second.lanes) {
+      lane->start();
+      lane->kick();
+    }
+}
+
+void PeerLinks::refuse(VisitorId id, const std::string& why) {
+  const auto found = visitors_.find(id);
+  if (found == visitors_.end()) return;
+  log()->debug("refuses a connection from {}: {}", to_string(found->second.channel->remote()), why);
+  found->second.channel->send(Term{}, wire::Refused{why});
+  found->second.channel->close_after_sending();
+  visitors_.erase(found);
+}
+
+// ---- both
+// ------------------------------------------------------------------------------------------------
+
+void PeerLinks::stand_if_whole() {
+  if (reported_ || !wanted_ || !outgoing_.contains(wanted_->next.peer) ||
+      !incoming_.contains(wanted_->previous))
+    return;
+  reported_ = true;
+  callbacks_.on_stand(wanted_->epoch);
+}
+
+std::unique_ptr<net::BulkLane> PeerLinks::make_lane(
+    PeerId peer, bool outgoing, std::pair<net::Stream, std::vector<std::byte>> ready) {
+  net::LaneClient& client = outgoing ? outgoing_client_ : incoming_client_;
+  return std::make_unique<net::BulkLane>(
+      std::move(ready.first), std::move(ready.second), client,
+      net::BulkLane::Callbacks{[this] { callbacks_.on_progress(); },
+                               [this, peer, outgoing](const std::string& why) {
+                                 link_failed(peer, outgoing, wire::LinkFault::broke, why);
+                               }});
+}
+
+void PeerLinks::link_failed(PeerId peer, bool outgoing, wire::LinkFault fault,
+                            const std::string& why) {
+  auto& links = outgoing ? outgoing_ : incoming_;
+  const auto found = links.find(peer);
+  if (found == links.end()) return;
+  links.erase(found);
+  if (wanted_ && (outgoing ? wanted_->next.peer : wanted_->previous) == peer)
+    callbacks_.on_broken({wanted_->epoch, outgoing, fault, why});
+}
+
+void PeerLinks::kick_outgoing() {
+  if (!wanted_) return;
+  const auto found = outgoing_.find(wanted_->next.peer);
+  if (found == outgoing_.end()) return;
+  for (const auto& lane : found->second.lanes) lane->kick();
+}
+
+void PeerLinks::kick_incoming() {
+  if (!wanted_) return;
+  const auto found = incoming_.find(wanted_->previous);
+  if (found == incoming_.end()) return;
+  for (const auto& lane : found->second.lanes) lane->kick();
+}
+
+void PeerLinks::check_pings(Instant now, bool overslept) {
+  std::vector<std::pair<PeerId, bool>> silent;
+  for (auto* links : {&outgoing_, &incoming_})
+    for (const auto& [peer, link] : *links)
+      for (const auto& lane : link.lanes) {
+        if (overslept) lane->grant_fresh_deadline(now);
+        if (lane->unanswered(now) > peer_timeout_)
+          silent.emplace_back(peer, links == &outgoing_);
+        else
+          lane->ping();
+      }
+  for (const auto& [peer, outgoing] : silent)
+    link_failed(peer, outgoing, wire::LinkFault::unanswered,
+                fmt::format("no answer to pings for {:.1f} s", seconds(peer_timeout_)));
+  if (dialling_ && now > dialling_->deadline) dial_failed("the handshake was not answered in time");
+  std::vector<VisitorId> overdue;
+  for (const auto& [id, visitor] : visitors_)
+    if (now > visitor.deadline) overdue.push_back(id);
+  for (const VisitorId id : overdue)
+    refuse(id, "no lane hello in time, or of an epoch that never came");
+}
+
+}  // namespace pccl::node

@@ -1,0 +1,108 @@
+// The links of one peer to its ring neighbours: dials the next rank, answers the previous one at
+// the p2p door, keeps what an epoch change leaves in place, and says when both stand or one has
+// failed. A link is all its lanes: one broken lane is a broken link. Runs while the loop is held.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "membership/peer_events.hpp"
+#include "net/bulk_lane.hpp"
+#include "net/control_channel.hpp"
+#include "net/dialer.hpp"
+#include "net/listener.hpp"
+
+namespace pccl::node {
+
+class PeerLinks {
+ public:
+  struct Callbacks {
+    std::function<void(Epoch)> on_stand;
+    std::function<void(const membership::LinkBroken&)> on_broken;
+    std::function<void()> on_progress;  // lanes have moved frames
+    std::function<void()>
+        on_previous_replaced;  // a new link from the previous rank serves `incoming`
+  };
+
+  PeerLinks(net::Loop& loop, net::LaneClient& outgoing, net::LaneClient& incoming,
+            std::uint32_t lanes, Duration peer_timeout, Callbacks callbacks);
+  ~PeerLinks();
+
+  Outcome listen(bool v6);  // on all interfaces, at the first free port from the p2p port on
+  std::uint16_t port() const { return door_.local().port; }
+
+  void relink(const membership::Relink& relink);
+  void keep(const membership::KeepLinks& keep);
+  void kick_outgoing();
+  void kick_incoming();
+  void check_pings(Instant now, bool overslept);
+
+ private:
+  struct Link {
+    Epoch opened_in;
+    std::vector<std::unique_ptr<net::BulkLane>> lanes;  // all of them, once it stands
+  };
+  // A lane that dials and greets.
+  struct Dialling {
+    std::unique_ptr<net::Dialer> dialer;
+    std::unique_ptr<net::ControlChannel> channel;
+    std::optional<std::pair<net::Stream, std::vector<std::byte>>> ready;
+  };
+  struct OutgoingAttempt {
+    membership::Relink relink;
+    Instant deadline;
+    std::vector<Dialling> lanes;
+  };
+  // A connection at the door.
+  struct Visitor {
+    std::unique_ptr<net::ControlChannel> channel;
+    Instant deadline;
+    std::optional<wire::LaneHello> hello;  // of an epoch that this peer has not heard of yet
+  };
+  // A link from the previous rank of which some lanes have come.
+  struct IncomingAttempt {
+    Epoch epoch;
+    std::map<std::uint16_t, std::pair<net::Stream, std::vector<std::byte>>> lanes;
+  };
+  using VisitorId = std::uint64_t;
+
+  void dial(const membership::Relink& relink);
+  void greet(std::size_t lane, net::FileDescriptor socket);
+  void lane_ready(std::size_t lane);
+  void dial_failed(const std::string& why);
+
+  void visit(net::FileDescriptor socket, Endpoint remote);
+  void hear(VisitorId id, const wire::Frame& frame);
+  void judge(VisitorId id, const wire::LaneHello& hello);
+  void admit(VisitorId id, const wire::LaneHello& hello);
+  void refuse(VisitorId id, const std::string& why);
+
+  void stand_if_whole();
+  void link_failed(PeerId peer, bool outgoing, wire::LinkFault fault, const std::string& why);
+  std::unique_ptr<net::BulkLane> make_lane(PeerId peer, bool outgoing,
+                                           std::pair<net::Stream, std::vector<std::byte>> ready);
+
+  net::Loop& loop_;
+  net::LaneClient& outgoing_client_;
+  net::LaneClient& incoming_client_;
+  std::uint32_t lanes_;
+  Duration peer_timeout_;
+  Callbacks callbacks_;
+  net::Listener door_{loop_};
+
+  std::optional<membership::Relink> wanted_;
+  bool reported_ = false;  // that the wanted links stand
+  std::map<PeerId, Link> outgoing_, incoming_;
+  std::unique_ptr<OutgoingAttempt> dialling_;
+  IncomingAttempt arriving_;
+  std::map<VisitorId, Visitor> visitors_;
+  VisitorId next_visitor_ = 1;
+};
+
+}  // namespace pccl::node

@@ -1,0 +1,464 @@
+// The peer's sockets and threads around PeerCore. One loop thread; callers hold the loop while they
+// put an event into the inbox and wait on a promise without it.
+#include "node/peer_node.hpp"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "base/limits.hpp"
+#include "base/log.hpp"
+#include "net/control_channel.hpp"
+#include "net/dialer.hpp"
+#include "net/loop.hpp"
+#include "node/peer_core.hpp"
+#include "node/peer_links.hpp"
+
+namespace pccl::node {
+
+namespace {
+
+// A value that one thread waits for and another delivers, once.
+template <typename Value>
+class Promise {
+ public:
+  void deliver(Value value) {
+    const std::lock_guard guard(mutex_);
+    if (value_) return;
+    value_ = std::move(value);
+    delivered_.notify_all();
+  }
+  Value& wait() {
+    std::unique_lock guard(mutex_);
+    delivered_.wait(guard, [this] { return value_.has_value(); });
+    return *value_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable delivered_;
+  std::optional<Value> value_;
+};
+
+struct CallEnded {
+  Outcome outcome;
+  bool peers_pending = false;
+};
+
+constexpr auto dial_master_deadline = std::chrono::seconds(5);
+
+}  // namespace
+
+class PeerNode::Impl final : public PeerIo {
+ public:
+  explicit Impl(PeerOptions options) : options_(options) {}
+  ~Impl() override { shut_down(); }
+
+  Outcome connect();
+  bool connected() const { return accepted_; }
+  Outcome call(wire::CallKind what, bool& peers_pending);
+  Outcome launch(const ReduceRequest& request);
+  Outcome await(std::uint64_t tag, ReduceInfo& info);
+  Attributes attributes() const;
+
+ private:
+  // What lives from a connect to its failure, or to the end of the node.
+  struct Session {
+    ~Session();
+    net::Loop loop;
+    std::unique_ptr<PeerCore> core;
+    std::unique_ptr<PeerLinks> links;
+    std::unique_ptr<net::Dialer> dialer;
+    std::unique_ptr<net::ControlChannel> master;
+    net::Loop::Timer timer{loop};
+    net::Loop::Timer connect_limit{loop};
+    std::thread thread;
+    std::deque<membership::PeerEvent> inbox;
+    bool draining = false;
+    bool failed = false;  // to connect
+    std::optional<Instant> next_ping_check;
+  };
+  using OpPromise = Promise<EndedOp>;
+
+  Outcome open_session();
+  static Outcome interrupted() {
+    return {Status::interrupted, "the communicator is being destroyed"};
+  }
+  void feed(membership::PeerEvent event);
+  void after_work();
+  void check_time();
+  void master_connected(net::FileDescriptor socket, const std::string& why);
+  void refresh_attributes();
+  void shut_down();
+
+  // PeerIo
+  void send_to_master(Term term, const wire::Message& message) override;
+  void close_master() override;
+  void relink(const membership::Relink& relink) override { session_->links->relink(relink); }
+  void keep_links(const membership::KeepLinks& keep) override { session_->links->keep(keep); }
+  void wake_at(Instant at) override;
+  void op_ended(OpHandle handle, EndedOp ended) override;
+  void connect_ended(const Outcome& outcome) override;
+  void call_ended(const Outcome& outcome, bool peers_pending) override;
+  void note(const std::string& text) override { log()->info("{}", text); }
+
+  PeerOptions options_;
+  std::unique_ptr<Session> session_;
+  std::atomic<bool> accepted_ = false;
+
+  // Guards what follows; never held while waiting, and taken after the loop where both are.
+  mutable std::mutex mutex_;
+  std::condition_variable nobody_inside_;
+  int callers_inside_ = 0;
+  bool shutting_down_ = false;
+  Attributes attributes_;
+  std::shared_ptr<Promise<Outcome>> connect_;
+  std::shared_ptr<Promise<CallEnded>> call_;
+  std::map<std::uint64_t, std::shared_ptr<OpPromise>> ops_by_tag_;  // launched, not awaited
+  std::map<OpHandle, std::shared_ptr<OpPromise>> ops_by_handle_;    // not ended
+  std::map<OpHandle, EndedOp> ended_in_launch_;  // before launch() knew the handle
+
+  // A call of the application that may block; the destructor waits for it to leave.
+  class Inside {
+   public:
+    explicit Inside(Impl& impl) : impl_(impl) {
+      const std::lock_guard guard(impl_.mutex_);
+      ++impl_.callers_inside_;
+    }
+    ~Inside() {
+      const std::lock_guard guard(impl_.mutex_);
+      if (--impl_.callers_inside_ == 0) impl_.nobody_inside_.notify_all();
+    }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+
+   private:
+    Impl& impl_;
+  };
+};
+
+// ---- connect
+// ---------------------------------------------------------------------------------------------
+
+PeerNode::Impl::Session::~Session() {
+  loop.stop();
+  if (thread.joinable()) thread.join();
+  // Nobody runs the loop any more; what is left of it goes with its members.
+}
+
+Outcome PeerNode::Impl::connect() {
+  const Inside inside(*this);
+  if (Outcome opened = open_session(); !opened.ok()) return opened;
+  Session& session = *session_;
+  const auto promise = std::make_shared<Promise<Outcome>>();
+  {
+    const net::Loop::Hold hold(session.loop);
+    if (const Outcome listening = session.links->listen(options_.master.address.v6);
+        !listening.ok()) {
+      session.failed = true;
+      return {Status::master_lost, listening.why};
+    }
+    {
+      const std::lock_guard guard(mutex_);
+      if (shutting_down_) return interrupted();
+      connect_ = promise;
+    }
+    session.thread = std::thread([&session] { session.loop.run(); });
+    feed(membership::ConnectRequested{session.links->port()});
+    session.dialer =
+        std::make_unique<net::Dialer>(session.loop, options_.master, dial_master_deadline,
+                                      [this](net::FileDescriptor socket, const std::string& why) {
+                                        master_connected(std::move(socket), why);
+                                      });
+    if (options_.connect_timeout > Duration{0})
+      session.connect_limit.set(net::Loop::now() + options_.connect_timeout, [this] {
+        feed(membership::ConnectGivenUp{
+            fmt::format("not admitted within {:.1f} s", seconds(options_.connect_timeout))});
+      });
+  }
+  const Outcome outcome = promise->wait();
+  session.failed = !outcome.ok();
+  return outcome;
+}
+
+// A session that failed to connect is replaced; one that connected is not, even after it has ended.
+Outcome PeerNode::Impl::open_session() {
+  std::unique_ptr<Session> failed;
+  {
+    const std::lock_guard guard(mutex_);
+    if (shutting_down_) return interrupted();
+    if (session_ && session_->failed) failed = std::move(session_);
+  }
+  failed.reset();
+  if (session_) {
+    const net::Loop::Hold hold(session_->loop);
+    const auto& machine = session_->core->machine();
+    if (machine.standing() == membership::PeerMachine::Standing::gone)
+      return {Status::invalid_usage, machine.gone().why};
+    return {Status::invalid_usage, "this communicator is connected, or connecting, already"};
+  }
+  auto session = std::make_unique<Session>();
+  session->core = std::make_unique<PeerCore>(
+      membership::PeerSettings{Group{options_.peer_group}, options_.master_timeout}, *this);
+  session->links = std::make_unique<PeerLinks>(
+      session->loop, session->core->outgoing(), session->core->incoming(), options_.lanes,
+      options_.peer_timeout,
+      PeerLinks::Callbacks{[this](Epoch epoch) { feed(membership::LinksStand{epoch}); },
+                           [this](const membership::LinkBroken& broken) { feed(broken); },
+                           [this] { after_work(); },
+                           [this] { session_->core->previous_link_replaced(); }});
+  const std::lock_guard guard(mutex_);
+  if (shutting_down_) return interrupted();
+  session_ = std::move(session);
+  return {};
+}
+
+void PeerNode::Impl::master_connected(net::FileDescriptor socket, const std::string& why) {
+  if (!socket) return feed(membership::MasterGone{why});
+  session_->master = std::make_unique<net::ControlChannel>(
+      net::Stream(session_->loop, std::move(socket), options_.master), limits::control_frame_bytes);
+  session_->master->start(
+      [this](wire::Frame frame) { feed(membership::MasterFrame{std::move(frame)}); },
+      [this](const std::string& reason) { feed(membership::MasterGone{reason}); });
+  feed(membership::MasterReached{});
+}
+
+void PeerNode::Impl::connect_ended(const Outcome& outcome) {
+  if (outcome.ok()) {
+    accepted_ = true;
+    refresh_attributes();
+  }
+  session_->connect_limit.cancel();
+  const std::lock_guard guard(mutex_);
+  if (connect_) std::exchange(connect_, nullptr)->deliver(outcome);
+}
+
+// ---- the loop
+// --------------------------------------------------------------------------------------------
+
+// Events that a step's own effects raise (a link that was kept stands at once) wait for its end.
+void PeerNode::Impl::feed(membership::PeerEvent event) {
+  Session& session = *session_;
+  session.inbox.push_back(std::move(event));
+  if (std::exchange(session.draining, true)) return;
+  while (!session.inbox.empty()) {
+    const membership::PeerEvent next = std::move(session.inbox.front());
+    session.inbox.pop_front();
+    session.core->handle(next, net::Loop::now());
+  }
+  session.draining = false;
+  if (session.core->machine().standing() == membership::PeerMachine::Standing::gone)
+    accepted_ = false;
+  after_work();
+}
+
+void PeerNode::Impl::after_work() {
+  Session& session = *session_;
+  session.core->settle(net::Loop::now());
+  if (session.core->outgoing_has_frames()) session.links->kick_outgoing();
+  if (session.core->incoming_has_frames()) session.links->kick_incoming();
+  session.core->settle(net::Loop::now());
+}
+
+void PeerNode::Impl::wake_at(Instant at) {
+  session_->timer.set(at, [this] { check_time(); });
+}
+
+void PeerNode::Impl::check_time() {
+  const Instant now = net::Loop::now();
+  const Duration interval = options_.peer_timeout / 6;
+  std::optional<Instant>& due = session_->next_ping_check;
+  const bool overslept = due && now > *due + 2 * interval;
+  if (!due || now >= *due) {
+    due = now + interval;
+    session_->links->check_pings(now, overslept);
+  }
+  feed(membership::PeerTimePassed{});
+}
+
+void PeerNode::Impl::send_to_master(Term term, const wire::Message& message) {
+  if (session_->master) session_->master->send(term, message);
+}
+
+void PeerNode::Impl::close_master() {
+  session_->dialer.reset();
+  if (session_->master) session_->master->close_after_sending();
+}
+
+// ---- calls
+// -----------------------------------------------------------------------------------------------
+
+Outcome PeerNode::Impl::call(wire::CallKind what, bool& peers_pending) {
+  const Inside inside(*this);
+  const auto promise = std::make_shared<Promise<CallEnded>>();
+  if (!session_) return {Status::invalid_usage, "not connected"};
+  {
+    const net::Loop::Hold hold(session_->loop);
+    {
+      const std::lock_guard guard(mutex_);
+      if (shutting_down_) return interrupted();
+      if (what == wire::CallKind::update_topology && !ops_by_tag_.empty())
+        return {Status::pending_ops,
+                fmt::format("{} async all-reduces have not been awaited, tag {} is one of them",
+                            ops_by_tag_.size(), ops_by_tag_.begin()->first)};
+      if (call_) return {Status::invalid_usage, "another call is waiting on this communicator"};
+      call_ = promise;
+    }
+    feed(membership::CallRequested{what});
+  }
+  const CallEnded& ended = promise->wait();
+  peers_pending = ended.peers_pending;
+  return ended.outcome;
+}
+
+void PeerNode::Impl::call_ended(const Outcome& outcome, bool peers_pending) {
+  refresh_attributes();
+  const std::lock_guard guard(mutex_);
+  if (call_) std::exchange(call_, nullptr)->deliver({outcome, peers_pending});
+}
+
+// What the caller has seen changes only in calls that end well; a failed one refreshes nothing.
+void PeerNode::Impl::refresh_attributes() {
+  const auto& machine = session_->core->machine();
+  if (machine.standing() != membership::PeerMachine::Standing::accepted) return;
+  const membership::PeerMachine::Seen& seen = machine.seen();
+  const std::lock_guard guard(mutex_);
+  attributes_ = {seen.counts.global_world_size, seen.group_world_size, seen.counts.distinct_groups,
+                 seen.counts.largest_group_world_size};
+}
+
+Attributes PeerNode::Impl::attributes() const {
+  const std::lock_guard guard(mutex_);
+  return attributes_;
+}
+
+// ---- all-reduce
+// ------------------------------------------------------------------------------------------
+
+Outcome PeerNode::Impl::launch(const ReduceRequest& request) {
+  const Inside inside(*this);
+  if (!session_) return {Status::invalid_usage, "not connected"};
+  const auto promise = std::make_shared<OpPromise>();
+  const net::Loop::Hold hold(session_->loop);
+  {
+    const std::lock_guard guard(mutex_);
+    if (shutting_down_) return interrupted();
+    if (ops_by_tag_.contains(request.tag))
+      return {Status::invalid_argument, fmt::format("tag {} is in flight", request.tag)};
+  }
+  if (Outcome may = session_->core->machine().may_launch(); !may.ok()) return may;
+  const OpHandle handle = session_->core->launch(
+      {Tag{request.tag}, request.count, {request.send, request.receive, request.type, request.op}},
+      net::Loop::now());
+  {
+    const std::lock_guard guard(mutex_);
+    ops_by_tag_[request.tag] = promise;
+    if (const auto ended = ended_in_launch_.extract(handle))
+      promise->deliver(std::move(ended.mapped()));
+    else
+      ops_by_handle_[handle] = promise;
+  }
+  after_work();
+  return {};
+}
+
+void PeerNode::Impl::op_ended(OpHandle handle, EndedOp ended) {
+  const std::lock_guard guard(mutex_);
+  if (const auto waiting = ops_by_handle_.extract(handle))
+    waiting.mapped()->deliver(std::move(ended));
+  else
+    ended_in_launch_.emplace(handle, std::move(ended));
+}
+
+Outcome PeerNode::Impl::await(std::uint64_t tag, ReduceInfo& info) {
+  const Inside inside(*this);
+  std::shared_ptr<OpPromise> promise;
+  {
+    const std::lock_guard guard(mutex_);
+    const auto found = ops_by_tag_.find(tag);
+    if (found == ops_by_tag_.end())
+      return {Status::peer_lost, fmt::format("no all-reduce with tag {} is in flight", tag)};
+    promise = found->second;
+  }
+  EndedOp& ended = promise->wait();
+  Outcome outcome = ended.outcome;
+  // The copy back runs on the caller's thread: the loop has other peers to answer.
+  if (!outcome.ok() && ended.ring) ended.ring->roll_back();
+  const net::Loop::Hold hold(session_->loop);
+  if (outcome.ok()) info = {ended.world_size, ended.tx_bytes, ended.rx_bytes};
+  if (outcome.status == Status::peer_lost) {
+    feed(membership::FailureSeen{});
+    refresh_attributes();
+  }
+  session_->core->roll_back_done(ended);
+  ended.ring.reset();
+  const std::lock_guard guard(mutex_);
+  ops_by_tag_.erase(tag);
+  return outcome;
+}
+
+// ---- the end
+// ---------------------------------------------------------------------------------------------
+
+void PeerNode::Impl::shut_down() {
+  Session* session = nullptr;
+  {
+    const std::lock_guard guard(mutex_);
+    shutting_down_ = true;
+    session = session_.get();
+  }
+  if (session != nullptr) {
+    const net::Loop::Hold hold(session->loop);
+    feed(membership::LeaveRequested{});
+  }
+  {
+    std::unique_lock guard(mutex_);
+    if (connect_) std::exchange(connect_, nullptr)->deliver(interrupted());
+    nobody_inside_.wait(guard, [this] { return callers_inside_ == 0; });
+  }
+  if (!session_) return;
+  // Ops that nobody awaited: their in-place buffers hold their input again.
+  for (auto& [tag, promise] : ops_by_tag_) {
+    EndedOp& ended = promise->wait();
+    if (!ended.outcome.ok() && ended.ring) ended.ring->roll_back();
+    const net::Loop::Hold hold(session_->loop);
+    session_->core->roll_back_done(ended);
+    ended.ring.reset();
+  }
+  session_.reset();
+}
+
+PeerNode::PeerNode(PeerOptions options) : impl_(std::make_unique<Impl>(options)) {}
+PeerNode::~PeerNode() = default;
+Outcome PeerNode::connect() {
+  return impl_->connect();
+}
+bool PeerNode::connected() const {
+  return impl_->connected();
+}
+Outcome PeerNode::launch(const ReduceRequest& request) {
+  return impl_->launch(request);
+}
+Outcome PeerNode::await(std::uint64_t tag, ReduceInfo& info) {
+  return impl_->await(tag, info);
+}
+Outcome PeerNode::are_peers_pending(bool& pending) {
+  return impl_->call(wire::CallKind::peers_pending, pending);
+}
+Attributes PeerNode::attributes() const {
+  return impl_->attributes();
+}
+
+Outcome PeerNode::update_topology() {
+  bool unused = false;
+  return impl_->call(wire::CallKind::update_topology, unused);
+}
+
+}  // namespace pccl::node

@@ -1,0 +1,258 @@
+// How long does an all-reduce take? One plain blocking pcclAllReduce after the other, for a range
+// of sizes, between processes on this machine; the columns are those of nccl-tests. See README.md.
+//
+// This process serves as master and conducts the peers (common/conducted.hpp), which are this
+// program again. With --conducted somebody else conducts: compare.py, which measures other
+// libraries in the same run.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "common/child.hpp"
+#include "common/conducted.hpp"
+#include "common/pccl_run.hpp"
+#include "common/results.hpp"
+#include "common/statistics.hpp"
+#include "common/typed_values.hpp"
+
+namespace {
+
+struct Options {
+  int world = 2;
+  std::size_t min_bytes = 4, max_bytes = 256 << 20, factor = 4;
+  int iterations = 0, warmup = -1;  // by size unless given
+  bool in_place = false, check = false, compare = false;
+  std::string type_name = "float", op_name = "sum", json = "-", conducted;
+  int timeout_s = 600;
+  int peer_rank = -1;  // this process is a peer
+  std::uint16_t master_port = 0;
+
+  pcclDataType_t type() const { return *bench::data_type_named(type_name); }
+  pcclRedOp_t op() const { return *bench::op_named(op_name); }
+};
+
+// ---- A peer -------------------------------------------------------------------------------------
+
+class PageAligned {
+ public:
+  void reserve(std::size_t bytes) {
+    if (bytes <= size_) return;
+    std::free(data_);
+    size_ = (bytes + 4095) / 4096 * 4096;
+    data_ = std::aligned_alloc(4096, size_);
+    if (data_ == nullptr) throw std::bad_alloc();
+  }
+  ~PageAligned() { std::free(data_); }
+  void* data() const { return data_; }
+
+ private:
+  void* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+class PcclWorkload : public bench::Workload {
+ public:
+  PcclWorkload(const Options& options, const bench::Peer& peer) : options_(options), peer_(peer) {
+    descriptor_.op = options.op();
+    descriptor_.src_descriptor.datatype = options.type();
+  }
+  void prepare(const bench::Order& order) override {
+    descriptor_.count = order.bytes / bench::size_of(options_.type());
+    in_place_ = order.in_place;
+    output_.reserve(order.bytes);
+    if (!in_place_) input_.reserve(order.bytes);
+  }
+  void refill() override {
+    bench::fill(input(), descriptor_.count, options_.type(), options_.op(), options_.peer_rank);
+    if (!in_place_)
+      std::memset(output_.data(), 0, descriptor_.count * bench::size_of(options_.type()));
+  }
+  void call() override {
+    peer_.require(pcclAllReduce(input(), output_.data(), &descriptor_, peer_.comm(), nullptr),
+                  "pcclAllReduce");
+  }
+  std::size_t count_wrong() override {
+    return bench::count_wrong(output_.data(), descriptor_.count, options_.type(), options_.op(),
+                              options_.world);
+  }
+
+ private:
+  void* input() const { return in_place_ ? output_.data() : input_.data(); }
+
+  const Options& options_;
+  const bench::Peer& peer_;
+  pcclReduceDescriptor_t descriptor_{};
+  bool in_place_ = false;
+  PageAligned input_, output_;
+};
+
+int run_peer(const Options& options) {
+  bench::Peer peer(options.master_port);
+  peer.connect();
+  peer.gather(options.world);
+  PcclWorkload workload(options, peer);
+  bench::serve({options.conducted, options.peer_rank, options.world}, workload);
+  return 0;
+}
+
+// ---- The conductor ------------------------------------------------------------------------------
+
+int iterations_for(std::size_t bytes) {
+  return static_cast<int>(std::clamp<std::size_t>((256 << 20) / bytes, 5, 200));
+}
+
+struct Row {
+  double microseconds, p95, algbw, busbw;
+  std::size_t wrong;
+};
+
+Row measure(bench::Conductor& conductor, const Options& options, std::size_t bytes, bool in_place) {
+  const int iterations = options.iterations > 0 ? options.iterations : iterations_for(bytes);
+  const int warmup = options.warmup >= 0 ? options.warmup : std::clamp(iterations / 5, 2, 20);
+  const bench::Answer answer =
+      conductor.measure({bytes, warmup, iterations, in_place, options.check});
+  const double time = bench::median(answer.microseconds);
+  const double algbw = static_cast<double>(bytes) / time / 1e3;
+  return {time, bench::quantile(answer.microseconds, 0.95), algbw,
+          algbw * 2 * (options.world - 1) / options.world, answer.wrong};
+}
+
+void show(const Row& row, bool checked) {
+  std::printf(" %10.2f %8.3f %8.3f %6s", row.microseconds, row.algbw, row.busbw,
+              checked ? std::to_string(row.wrong).c_str() : "N/A");
+}
+
+void record(const Options& options, std::size_t bytes, const char* where, const Row& row) {
+  char text[512];
+  std::snprintf(text, sizeof text,
+                "\"benchmark\":\"all_reduce_perf\",\"world\":%d,\"bytes\":%zu,\"type\":\"%s\","
+                "\"op\":\"%s\",\"where\":\"%s\",\"median_us\":%.2f,\"p95_us\":%.2f,\"busbw\":%.4f",
+                options.world, bytes, options.type_name.c_str(), options.op_name.c_str(), where,
+                row.microseconds, row.p95, row.busbw);
+  bench::record(options.json, text);
+}
+
+void show_header(const Options& options) {
+  std::printf("# world %d, one plain pcclAllReduce after the other over loopback\n", options.world);
+  std::printf("#%11s %12s %8s %6s %37s %37s\n", "", "", "", "", "out-of-place",
+              options.in_place ? "in-place" : "");
+  std::printf("#%11s %12s %8s %6s", "size(B)", "count", "type", "redop");
+  for (int i = 0; i <= options.in_place; ++i) {
+    std::printf(" %10s %8s %8s %6s", "time(us)", "algbw", "busbw", "#wrong");
+  }
+  std::printf("\n");
+}
+
+std::size_t show_table(bench::Conductor& conductor, const Options& options) {
+  show_header(options);
+  std::size_t wrong = 0;
+  const std::size_t element = bench::size_of(options.type());
+  for (std::size_t size = options.min_bytes; size <= options.max_bytes; size *= options.factor) {
+    const std::size_t bytes = std::max(size / element, std::size_t{1}) * element;
+    std::printf(" %11zu %12zu %8s %6s", bytes, bytes / element, options.type_name.c_str(),
+                options.op_name.c_str());
+    for (const bool in_place : {false, true}) {
+      if (in_place && !options.in_place) continue;
+      const Row row = measure(conductor, options, bytes, in_place);
+      show(row, options.check);
+      record(options, bytes, in_place ? "in-place" : "out-of-place", row);
+      wrong += row.wrong;
+    }
+    std::printf("\n");
+    std::fflush(stdout);
+  }
+  return wrong;
+}
+
+void start_peers(bench::Children& peers, const Options& options, std::uint16_t master_port,
+                 const std::string& control) {
+  for (int rank = 0; rank < options.world; ++rank) {
+    peers.start_self({"--peer-rank", std::to_string(rank), "--master-port",
+                      std::to_string(master_port), "--conducted", control, "--world",
+                      std::to_string(options.world), "--type", options.type_name, "--op",
+                      options.op_name});
+  }
+}
+
+int run_conducted(const Options& options) {
+  const bench::LocalMaster master;
+  bench::Children peers;
+  start_peers(peers, options, master.port(), options.conducted);
+  return peers.all_succeed_within(std::chrono::hours(24)) ? 0 : 1;
+}
+
+int run_table(const Options& options) {
+  bench::die_after(std::chrono::seconds(options.timeout_s));
+  const bench::LocalMaster master;
+  bench::Conductor conductor;
+  bench::Children peers;
+  start_peers(peers, options, master.port(), conductor.name());
+  conductor.await_members(options.world);
+  const std::size_t wrong = show_table(conductor, options);
+  conductor.dismiss();
+  const bool ended_well = peers.all_succeed_within(std::chrono::seconds(10));
+  if (wrong > 0) std::fprintf(stderr, "%zu wrong elements\n", wrong);
+  return ended_well && wrong == 0 ? 0 : 1;
+}
+
+// compare.py takes the same range of sizes.
+int run_compare(const Options& options) {
+  std::string folder(4096, '\0');
+  const ssize_t length = readlink("/proc/self/exe", folder.data(), folder.size());
+  folder.resize(folder.rfind('/', static_cast<std::size_t>(std::max<ssize_t>(length, 0))));
+  std::vector<std::string> arguments{
+      "python3", BENCHMARKS_DIR "/compare.py",  "--bin",  folder,
+      "--world", std::to_string(options.world), "--json", options.json};
+  if (options.in_place) arguments.emplace_back("--in-place");
+  arguments.emplace_back("--sizes");
+  for (std::size_t size = options.min_bytes; size <= options.max_bytes; size *= options.factor) {
+    arguments.push_back(std::to_string(size));
+  }
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  execvp(argv[0], argv.data());
+  std::perror("python3");
+  return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app("Time pcclAllReduce between processes on this machine (columns of nccl-tests)");
+  const CLI::AsSizeValue bytes(/*kb_is_1000=*/false);
+  app.add_option("-n,--world", options.world, "peers")->check(CLI::Range(2, 64));
+  app.add_option("-b,--min-bytes", options.min_bytes, "smallest size, e.g. 4 or 1K")
+      ->transform(bytes);
+  app.add_option("-e,--max-bytes", options.max_bytes, "largest size")->transform(bytes);
+  app.add_option("-f,--factor", options.factor, "from one size to the next")
+      ->check(CLI::Range(2, 1024));
+  app.add_option("--iters", options.iterations, "timed calls per size; default: 5 to 200 by size");
+  app.add_option("--warmup", options.warmup, "calls before them; default: a fifth, 2 to 20");
+  app.add_option("--type", options.type_name)->check([](const std::string& name) {
+    return bench::data_type_named(name) ? "" : "float double half bfloat16 [u]int8 ... [u]int64";
+  });
+  app.add_option("--op", options.op_name)->check([](const std::string& name) {
+    return bench::op_named(name) ? "" : "sum avg prod max min";
+  });
+  app.add_flag("--in-place", options.in_place, "in-place columns too (with --compare: instead)");
+  app.add_flag("--check,!--no-check", options.check,
+               "compare one result per size with the known one");
+  app.add_flag("--compare", options.compare,
+               "beside Open MPI, Gloo and bare loops (float sum only)");
+  app.add_option("--json", options.json, "append a line per size to this file");
+  app.add_option("--timeout", options.timeout_s, "seconds until the whole run is given up");
+  app.add_option("--conducted", options.conducted)->group("");
+  app.add_option("--peer-rank", options.peer_rank)->group("");
+  app.add_option("--master-port", options.master_port)->group("");
+  CLI11_PARSE(app, argc, argv);
+  if (options.peer_rank >= 0) return run_peer(options);
+  if (!options.conducted.empty()) return run_conducted(options);
+  return options.compare ? run_compare(options) : run_table(options);
+}

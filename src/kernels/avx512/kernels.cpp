@@ -1,0 +1,52 @@
+// AVX-512 F, BW, DQ and VL (every server since Skylake-SP and Zen 4). Its bfloat16 instructions
+// stay unused: they flush denormals.
+#include "kernels/generic/prelude.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))), \
+                                 apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl")
+#endif
+
+namespace pccl::kernels {
+namespace avx512 {
+namespace {
+
+struct Float16Lanes {
+  using Value = __m512;
+  static constexpr std::size_t count = 16, bytes = count * sizeof(Float16);
+  static constexpr __mmask16 all = 0xffff;  // GCC 12 warns about the intrinsics without a mask
+
+  static Value load(const std::byte* from) {
+    return _mm512_maskz_cvtph_ps(all, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+  }
+  static void store(Value value, std::byte* to) {
+    const __m512 nan = _mm512_castsi512_ps(_mm512_set1_epi32(float32_nan));
+    const __m512 settled =
+        _mm512_mask_mov_ps(value, _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q), nan);
+    _mm256_storeu_si256(
+        reinterpret_cast<__m256i*>(to),
+        _mm512_maskz_cvtps_ph(all, settled, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+};
+
+#include "kernels/generic/reduce.inl"
+
+}  // namespace
+}  // namespace avx512
+
+constinit const KernelSet avx512_kernels = avx512::make_kernel_set("avx512");
+
+}  // namespace pccl::kernels
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif

@@ -1,0 +1,18 @@
+// What generic/reduce.inl needs, for a kernels.cpp to include before it opens its target region:
+// functions of these headers may be merged with those of other files, and must run on every CPU.
+#pragma once
+
+#include <cfloat>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <string_view>
+#include <type_traits>
+
+#include "base/dtype.hpp"
+#include "kernels/dispatch.hpp"
+#include "kernels/half.hpp"
+
+static_assert(FLT_EVAL_METHOD == 0, "float32 arithmetic must round to float32 at every step");
+static_assert(std::numeric_limits<float>::is_iec559 && std::numeric_limits<double>::is_iec559);

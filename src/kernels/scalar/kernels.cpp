@@ -1,0 +1,31 @@
+// The reference: no target region, so it runs wherever the library does. The compiler vectorises it
+// for the baseline of the build (SSE2, NEON).
+#include "kernels/generic/prelude.hpp"
+
+namespace pccl::kernels {
+namespace scalar {
+namespace {
+
+struct Float16Lanes {
+  using Value = float;
+  static constexpr std::size_t count = 1, bytes = sizeof(Float16);
+
+  static Value load(const std::byte* from) {
+    Float16 half;
+    std::memcpy(&half, from, sizeof half);
+    return widen(half);
+  }
+  static void store(Value value, std::byte* to) {
+    const Float16 half = narrow_to_float16(value);
+    std::memcpy(to, &half, sizeof half);
+  }
+};
+
+#include "kernels/generic/reduce.inl"
+
+}  // namespace
+}  // namespace scalar
+
+constinit const KernelSet scalar_kernels = scalar::make_kernel_set("scalar");
+
+}  // namespace pccl::kernels

@@ -25,6 +25,7 @@ void Exchange::enter_epoch(Epoch epoch) {
   sendable_.clear();
   credit_due_.clear();
   parked_.drop_before(epoch);
+  std::erase_if(parked_credit_, [&](const auto& credit) { return credit.first.epoch < epoch; });
 }
 
 std::shared_ptr<RingAllReduce> Exchange::start(const OpKey& key, const plan::RingSchedule& schedule,
@@ -35,13 +36,14 @@ std::shared_ptr<RingAllReduce> Exchange::start(const OpKey& key, const plan::Rin
   const auto reduce = op.reduce;
   deliver_parked(key, *reduce);
   offer_eagerly(op);
-  update(key);
+  if (const auto credit = parked_credit_.extract(key)) credit_arrived({key, credit.mapped()});
+  if (ops_.contains(key)) update(key);
   return reduce;
 }
 
 void Exchange::pass_over(const OpKey& key) {
   note_launch(key);
-  parked_.drop(key);
+  forget_parked(key);
 }
 
 void Exchange::cancel(const OpKey& key) {
@@ -50,7 +52,12 @@ void Exchange::cancel(const OpKey& key) {
     release_eager(found->second);
     ops_.erase(found);
   }
+  forget_parked(key);
+}
+
+void Exchange::forget_parked(const OpKey& key) {
   parked_.drop(key);
+  parked_credit_.erase(key);
 }
 
 // A segment that does not fit the local schedule comes from an op that the peers describe
@@ -135,7 +142,15 @@ void Exchange::segment_sent(const Segment& segment) {
 
 void Exchange::credit_arrived(const Credit& credit) {
   const auto found = ops_.find(credit.op);
-  if (found == ops_.end()) return;
+  if (found == ops_.end()) {
+    // The next rank has launched first. A peer that keeps the protocol has no more ops than the
+    // limit.
+    if (!launched(credit.op) && parked_credit_.size() < limits::ops_in_flight) {
+      std::uint32_t& limit = parked_credit_[credit.op];
+      limit = std::max(limit, credit.limit);
+    }
+    return;
+  }
   Op& op = found->second;
   release_eager(op);
   op.reduce->raise_limit(credit.limit);

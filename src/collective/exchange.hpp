@@ -82,6 +82,7 @@ class Exchange {
   void deliver_parked(const OpKey& key, RingAllReduce& reduce);
   void update(const OpKey& key);  // queues what became sendable or creditable; reports the end
   void release_eager(Op& op);
+  void forget_parked(const OpKey& key);
 
   std::function<void(const OpKey&)> on_finished_;
   Epoch epoch_;
@@ -90,7 +91,8 @@ class Exchange {
   std::map<OpKey, Op> ops_;
   std::unordered_map<Tag, Launch> next_launch_;  // in epoch_: launches below are known here
   ParkedSegments parked_;
-  std::deque<OpKey> sendable_;  // ops with a segment to send, in turn
+  std::map<OpKey, std::uint32_t> parked_credit_;  // of ops not launched here yet
+  std::deque<OpKey> sendable_;                    // ops with a segment to send, in turn
   std::deque<OpKey> credit_due_;
   std::size_t eager_bytes_ = 0;
 };

@@ -79,7 +79,7 @@ std::optional<Frame> FrameReader::next() {
   Decoder decoder(unread.first(length_bytes));
   std::uint32_t length = 0;
   decoder.get(length);
-  if (length > payload_limit_ + frame_overhead_bytes) {
+  if (length > payload_limit_ + frame_overhead_bytes - length_bytes) {
     broken_ = fmt::format("a frame of {} bytes is over the limit of {}", length, payload_limit_);
     return std::nullopt;
   }

@@ -16,7 +16,7 @@ using pccl::node::MasterOptions;
 // A plain pointer, unlike pcclComm_t: pcclInterruptMaster may be called from a signal handler,
 // which can take no lock and look nothing up.
 struct pcclMasterInstanceState_t {
-  explicit pcclMasterInstanceState_t(MasterOptions options) : node(std::move(options)) {}
+  explicit pcclMasterInstanceState_t(const MasterOptions& options) : node(options) {}
 
   MasterNode node;
   std::atomic<bool> launched{false};
@@ -31,7 +31,7 @@ pcclResult_t pcclCreateMaster(ccoip_socket_address_t listen_address,
            MasterOptions options;
            options.listen = *listen;
            options.peer_timeout = pccl::peer_timeout_from_environment();
-           *master_handle_out = new pcclMasterInstanceState_t(std::move(options));
+           *master_handle_out = new pcclMasterInstanceState_t(options);
            return success();
          })
       .result;

@@ -1,0 +1,103 @@
+#include "sim/master.hpp"
+
+#include "sim/world.hpp"
+
+namespace pccl::sim {
+
+using namespace membership;
+
+MasterHost::MasterHost(World& world)
+    : Process(world.timeline),
+      world_(world),
+      machine_({.term = Term{7}, .random = [&world] { return world.rng.next(); }}) {}
+
+void MasterHost::opened(Control& control) {
+  controls_[control.id()] = &control;
+  step(ConnectionOpened{control.id(), control.peer().p2p().address});
+}
+
+void MasterHost::received(Control& control, wire::Frame frame) {
+  heard(control, frame.message);
+  step(FrameReceived{control.id(), std::move(frame)});
+}
+
+void MasterHost::closed(Control& control, const std::string& why) {
+  step(ConnectionClosed{control.id(), why});
+  controls_.erase(control.id());
+}
+
+void MasterHost::step(const MasterEvent& event) {
+  for (MasterEffect& effect : machine_.step(event, world_.timeline.now())) carry_out(effect);
+  world_.ledger.master_stepped(machine_.counts());
+}
+
+void MasterHost::carry_out(MasterEffect& effect) {
+  if (auto* const send = std::get_if<Send>(&effect)) {
+    const auto found = controls_.find(send->connection);
+    if (found == controls_.end()) return;
+    sent(*found->second, send->message);
+    found->second->send_down({machine_.term(), std::move(send->message)});
+  } else if (const auto* const close = std::get_if<Close>(&effect)) {
+    const auto found = controls_.find(close->connection);
+    if (found == controls_.end()) return;
+    Control& control = *found->second;
+    controls_.erase(found);
+    closing(control);
+    control.close_at_master(false);
+  } else if (const auto* const wake = std::get_if<WakeAt>(&effect)) {
+    later_at(wake->at, [this, timer = ++timer_] {
+      if (timer == timer_) step(TimePassed{});
+    });
+  } else {
+    const std::string& text = std::get<Note>(effect).text;
+    if (text.starts_with("removes ")) removal_ = text;
+    world_.trace.print("master  {}", text);
+  }
+}
+
+// A peer that lives and is reachable is not removed.
+void MasterHost::closing(Control& control) {
+  world_.trace.mix("close", control.id().value);
+  const auto found = registered_.find(control.id());
+  if (found == registered_.end()) return;
+  world_.ledger.removed(found->second);
+  registered_.erase(found);
+  require(!control.peer().blamed().empty(), "Nobody is removed without cause", "{}: the master {}",
+          control.peer().name(), removal_);
+}
+
+void MasterHost::sent(const Control& control, const wire::Message& message) {
+  world_.trace.mix("sent", control.id().value, static_cast<int>(wire::kind_of(message)));
+  if (world_.trace.printing() && wire::kind_of(message) != wire::Kind::heartbeat)
+    world_.trace.print("master  -> {}: {}", control.peer().name(),
+                       wire::name_of(wire::kind_of(message)));
+  Ledger& ledger = world_.ledger;
+  if (const auto* welcome = std::get_if<wire::Welcome>(&message)) {
+    registered_[control.id()] = welcome->peer;
+    return ledger.registered(welcome->peer, control.peer().options().group, control.peer().name());
+  }
+  const auto found = registered_.find(control.id());
+  if (found == registered_.end()) return;
+  const PeerId to = found->second;
+  if (const auto* proposed = std::get_if<wire::EpochProposed>(&message))
+    ledger.proposed(to, *proposed);
+  if (const auto* installed = std::get_if<wire::EpochInstalled>(&message))
+    ledger.installed(to, *installed);
+  if (const auto* verdict = std::get_if<wire::OpVerdict>(&message)) ledger.decided(to, *verdict);
+  if (const auto* result = std::get_if<wire::CallResult>(&message)) ledger.answered(to, *result);
+  if (const auto* beat = std::get_if<wire::Heartbeat>(&message)) ledger.watermark(to, *beat);
+}
+
+void MasterHost::heard(const Control& control, const wire::Message& message) {
+  world_.trace.mix("heard", control.id().value, static_cast<int>(wire::kind_of(message)));
+  if (world_.trace.printing() && wire::kind_of(message) != wire::Kind::heartbeat)
+    world_.trace.print("master  <- {}: {}", control.peer().name(),
+                       wire::name_of(wire::kind_of(message)));
+  const auto found = registered_.find(control.id());
+  if (found == registered_.end()) return;
+  if (const auto* ready = std::get_if<wire::LinksReady>(&message))
+    world_.ledger.links_ready(found->second, ready->epoch);
+  if (std::holds_alternative<wire::Call>(message)) world_.ledger.called(found->second);
+}
+
+}  // namespace pccl::sim

@@ -1,0 +1,319 @@
+#include "sim/peer.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "sim/world.hpp"
+
+namespace pccl::sim {
+
+using namespace std::chrono_literals;
+using namespace membership;
+
+namespace {
+constexpr std::uint16_t first_port = 48150;
+constexpr Duration buffers_watched = 2s;  // after the end of their op
+}  // namespace
+
+SimPeer::SimPeer(World& world, int slot, PeerOptions options)
+    : Process(world.timeline),
+      world_(world),
+      slot_(slot),
+      options_(std::move(options)),
+      core_(std::make_unique<node::PeerCore>(PeerSettings{.group = options_.group}, *this)),
+      door_(world, *this) {}
+
+SimPeer::~SimPeer() {
+  script_ = {};
+  ops_.clear();  // they hold blocks of the core's pools
+}
+
+std::string SimPeer::name() const {
+  return fmt::format("#{}{}", slot_,
+                     options_.group.value == 0 ? "" : fmt::format("/{}", options_.group.value));
+}
+
+Endpoint SimPeer::p2p() const {
+  Endpoint endpoint;
+  endpoint.address.octets = {10, 0, 0, static_cast<std::uint8_t>(slot_)};
+  endpoint.port = static_cast<std::uint16_t>(first_port + slot_);
+  return endpoint;
+}
+
+void SimPeer::start() {
+  later(world_.between(0us, 100us), [this] {
+    started_ = true;
+    script_ = options_.script(*this);
+    script_.start();
+    script_.rethrow();
+  });
+}
+
+void SimPeer::kill() {
+  if (!alive()) return;
+  world_.trace.print("fault   kill {}", name());
+  world_.trace.mix("kill", slot_);
+  blame("it was killed");
+  die();
+  doing = "dead";
+  script_ = {};
+  if (control_ != nullptr)
+    world_.timeline.after(world_.between(0us, 20ms), [this, reset = world_.rng.chance(0.5)] {
+      control_->close_at_peer(reset);
+    });
+  door_.close_all("its process was killed");
+}
+
+void SimPeer::leave() {
+  if (!alive()) return;
+  world_.trace.print("fault   {} leaves", name());
+  blame("it left");
+  script_ = {};
+  run([this] {
+    handle(LeaveRequested{});
+    door_.close_all("it left the run");
+    die();
+    doing = "gone";
+  });
+}
+
+void SimPeer::handle(const PeerEvent& event) {
+  core_->handle(event, world_.timeline.now());
+  after_work();
+}
+
+void SimPeer::after_work() {
+  if (!alive()) return;
+  core_->settle(world_.timeline.now());
+  if (machine().standing() == PeerMachine::Standing::accepted)
+    world_.ledger.entered(id(), machine().epoch(), machine().ring());
+  door_.kick();
+}
+
+void SimPeer::post(PeerEvent event) {
+  if (options_.mute &&
+      (std::holds_alternative<LinksStand>(event) || std::holds_alternative<LinkBroken>(event)))
+    return;
+  later(world_.between(0us, 20us), [this, event = std::move(event)] { handle(event); });
+}
+
+void SimPeer::master_reached() {
+  handle(MasterReached{});
+}
+
+void SimPeer::hear_master(const wire::Frame& frame) {
+  handle(MasterFrame{frame});
+  if (machine().standing() != PeerMachine::Standing::accepted) return;
+  if (const auto* const verdict = std::get_if<wire::OpVerdict>(&frame.message))
+    world_.ledger.saw_verdict(id(), *verdict);
+  world_.ledger.check_kept(id(), machine().kept_verdicts());
+}
+
+void SimPeer::lose_master(const std::string& why) {
+  handle(MasterGone{why});
+}
+
+// ---- node::PeerIo
+
+void SimPeer::send_to_master(Term term, const wire::Message& message) {
+  if (const auto* const begin = std::get_if<wire::OpBegin>(&message)) {
+    launching_->key = begin->op;
+    world_.ledger.launched(id(), begin->op, machine().seen().epoch,
+                           {slot_, launching_->spec, launching_->amount});
+  }
+  if (options_.mute && std::holds_alternative<wire::LinksReady>(message)) return;
+  if (control_ != nullptr) control_->send_up({term, message});
+}
+
+void SimPeer::close_master() {
+  if (control_ != nullptr) control_->close_at_peer(false);
+}
+
+void SimPeer::relink(const Relink& relink) {
+  if (!options_.mute) door_.relink(relink);
+}
+
+void SimPeer::keep_links(const KeepLinks& keep) {
+  door_.keep(keep);
+}
+
+void SimPeer::wake_at(Instant at) {
+  later_at(at, [this, timer = ++timer_] {
+    if (timer == timer_) handle(PeerTimePassed{});
+  });
+}
+
+void SimPeer::op_ended(OpHandle handle, node::EndedOp ended) {
+  const auto found = ops_.find(handle);
+  if (found == ops_.end() && launching_ == nullptr)
+    throw Violation("Each op ends once", fmt::format("{} ends an op that is over", name()));
+  end(found == ops_.end() ? *launching_ : *found->second, std::move(ended));
+}
+
+void SimPeer::connect_ended(const Outcome& outcome) {
+  world_.trace.mix("connected", slot_, static_cast<int>(outcome.status));
+  world_.trace.print("{}      connect: {} {}", name(), name_of(outcome.status), outcome.why);
+  connect_outcome_ = outcome;
+  open(connected_);
+}
+
+void SimPeer::call_ended(const Outcome& outcome, bool peers_pending) {
+  world_.trace.mix("called", slot_, static_cast<int>(outcome.status), peers_pending);
+  world_.trace.print("{}      call: {} {}", name(), name_of(outcome.status), outcome.why);
+  call_outcome_ = {outcome, peers_pending};
+  open(called_);
+}
+
+void SimPeer::note(const std::string& text) {
+  world_.trace.print("{}      {}", name(), text);
+}
+
+// ---- the application's side
+
+void SimPeer::open(Gate& gate) {
+  later(world_.between(1us, 50us), [this, &gate] {
+    gate.open = true;
+    if (gate.waiter) resume(std::exchange(gate.waiter, nullptr));
+  });
+}
+
+void SimPeer::resume(std::coroutine_handle<> waiter) {
+  waiter.resume();
+  if (script_.done()) doing = "gone";
+  script_.rethrow();
+}
+
+Task<Outcome> SimPeer::connect() {
+  connected_ = {};
+  core_->handle(ConnectRequested{p2p().port}, world_.timeline.now());
+  control_ = &world_.new_control(*this);
+  co_await connected_;
+  co_return connect_outcome_;
+}
+
+Task<SimPeer::CallEnded> SimPeer::call(wire::CallKind what) {
+  called_ = {};
+  handle(CallRequested{what});
+  co_await called_;
+  co_return call_outcome_;
+}
+
+OpHandle SimPeer::launch(const OpSpec& spec, std::uint32_t amount, bool in_place) {
+  auto op = std::make_unique<Op>();
+  op->spec = spec;
+  op->amount = amount;
+  op->in_place = in_place;
+  const Snapshot input = input_of(spec, amount);
+  op->receive = take_buffer(spec.bytes());
+  if (in_place) {
+    input.write(op->receive->data());
+  } else {
+    op->send = take_buffer(spec.bytes());
+    input.write(op->send->data());
+  }
+  launching_ = op.get();
+  const OpHandle handle = core_->launch({spec.tag,
+                                         spec.count,
+                                         {in_place ? op->receive->data() : op->send->data(),
+                                          op->receive->data(), spec.type, spec.op}},
+                                        world_.timeline.now());
+  launching_ = nullptr;
+  world_.trace.mix("launch", slot_, spec.tag.value, op->key ? op->key->launch.value : 99);
+  if (world_.trace.printing())
+    world_.trace.print("{}      launches {} ({} x {} {}{})", name(),
+                       op->key ? to_string(*op->key) : fmt::format("tag {}", spec.tag.value),
+                       spec.count, name_of(spec.type), name_of(spec.op),
+                       in_place ? ", in place" : "");
+  ops_.emplace(handle, std::move(op));
+  after_work();
+  return handle;
+}
+
+void SimPeer::end(Op& op, node::EndedOp ended) {
+  require(!op.ended, "Each op ends once", "{}: tag {}", name(), op.spec.tag.value);
+  world_.trace.mix("ended", slot_, op.spec.tag.value, static_cast<int>(ended.outcome.status));
+  world_.trace.print("{}      {} ends: {} {}", name(),
+                     op.key ? to_string(*op.key) : fmt::format("tag {}", op.spec.tag.value),
+                     name_of(ended.outcome.status), ended.outcome.why);
+  if (ended.outcome.ok()) {
+    require(op.key.has_value(), "One outcome per op", "{}: tag {} succeeds unlaunched", name(),
+            op.spec.tag.value);
+    world_.ledger.succeeded(id(), *op.key, ended.world_size, op.receive->data());
+  } else if (op.key) {
+    world_.ledger.failed(id(), *op.key, ended.outcome);
+  }
+  op.ended = std::move(ended);
+  open(op.gate);
+}
+
+Task<Outcome> SimPeer::await(OpHandle handle) {
+  Op& op = *ops_.at(handle);
+  co_await op.gate;
+  // As PeerNode does: the copy back runs on the caller's thread.
+  const Outcome outcome = op.ended->outcome;
+  if (!outcome.ok() && op.ended->ring) op.ended->ring->roll_back();
+  if (outcome.status == Status::peer_lost) this->handle(FailureSeen{});
+  core_->roll_back_done(*op.ended);
+  op.ended->ring.reset();
+  Snapshot received = input_of(op.spec, op.amount);
+  if (op.in_place && !outcome.ok()) {
+    require(received.matches(op.receive->data()), "A failed op leaves its input",
+            "{}, {} x {} in place: {}", name(), op.spec.count, name_of(op.spec.type),
+            received.first_difference(op.receive->data()));
+  }
+  if (!op.in_place) {
+    require(received.matches(op.send->data()), "Inputs are read only", "{}: {}", name(),
+            received.first_difference(op.send->data()));
+    retire(std::move(op.send), received);
+  }
+  if (outcome.ok() && op.spec.bytes() > 0) {
+    std::memcpy(received.bits.data(), op.receive->data(),
+                std::min(op.spec.bytes(), sizeof received.bits));
+    last_result_ = received.bits[0];
+    require(received.matches(op.receive->data()), "No byte changes after the end",
+            "{}: tag {} at its await", name(), op.spec.tag.value);
+  }
+  if (outcome.ok() || op.in_place) retire(std::move(op.receive), received);
+  ++(outcome.ok() ? reduces_done : reduces_failed);
+  if (!outcome.ok()) last_failure = outcome.why;
+  ops_.erase(handle);
+  co_return outcome;
+}
+
+std::uint32_t SimPeer::result(OpHandle) const {
+  return last_result_;
+}
+
+// Buffers are the application's again: nobody else writes them from here on.
+void SimPeer::retire(Buffer buffer, const Snapshot& holds) {
+  const std::byte* const data = buffer->data();
+  retired_.push_back({std::move(buffer), holds});
+  later(buffers_watched, [this, data] {
+    const auto found = std::find_if(retired_.begin(), retired_.end(), [&](const Retired& retired) {
+      return retired.buffer->data() == data;
+    });
+    require(found->holds.matches(data), "No byte changes after the end", "{}: {}", name(),
+            found->holds.first_difference(data));
+    retired_.erase(found);
+  });
+}
+
+SimPeer::Buffer SimPeer::take_buffer(std::size_t bytes) {
+  return std::make_unique<std::vector<std::byte>>(std::max<std::size_t>(bytes, 1));
+}
+
+void SimPeer::check_touch(const std::byte* at, std::size_t bytes, const char* how) const {
+  const auto overlaps = [&](const Buffer& buffer) {
+    return buffer && at < buffer->data() + buffer->size() && buffer->data() < at + bytes;
+  };
+  for (const Retired& retired : retired_)
+    require(!overlaps(retired.buffer), "Buffers", "{}: a buffer is {} after the end of its op",
+            name(), how);
+  for (const auto& [handle, op] : ops_)
+    require(!op->ended || !(overlaps(op->send) || overlaps(op->receive)), "Buffers",
+            "{}: a buffer of tag {} is {} after the end of its op", name(), op->spec.tag.value,
+            how);
+}
+
+}  // namespace pccl::sim

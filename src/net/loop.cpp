@@ -1,5 +1,7 @@
 #include "net/loop.hpp"
 
+#include <pthread.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -28,6 +30,11 @@ Loop::~Loop() {
 }
 
 void Loop::run() {
+  // The application's signal handlers run on the application's threads.
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  pthread_setname_np(pthread_self(), "pccl-loop");
   use_standard_floating_point();
   asio_->context.run();
 }

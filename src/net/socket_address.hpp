@@ -37,8 +37,12 @@ struct SocketAddress {
     Endpoint result;
     if (storage.ss_family == AF_INET6) {
       const auto& v6 = reinterpret_cast<const sockaddr_in6&>(storage);
-      result.address.v6 = true;
       result.port = ntohs(v6.sin6_port);
+      if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {  // an IPv4 host at a socket for both
+        std::memcpy(result.address.octets.data(), v6.sin6_addr.s6_addr + 12, 4);
+        return result;
+      }
+      result.address.v6 = true;
       std::memcpy(result.address.octets.data(), &v6.sin6_addr, 16);
     } else {
       const auto& v4 = reinterpret_cast<const sockaddr_in&>(storage);

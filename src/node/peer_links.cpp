@@ -38,6 +38,7 @@ Outcome PeerLinks::listen(bool v6) {
 void PeerLinks::relink(const membership::Relink& relink) {
   wanted_ = relink;
   reported_ = false;
+  dialling_.reset();  // of an older epoch: its token no longer opens a door
   if (!outgoing_.contains(relink.next.peer)) dial(relink);
   // Hellos that came before this epoch was known here.
   std::vector<VisitorId> waiting;

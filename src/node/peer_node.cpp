@@ -81,7 +81,7 @@ class PeerNode::Impl final : public PeerIo {
     net::Loop::Timer connect_limit{loop};
     std::thread thread;
     std::deque<membership::PeerEvent> inbox;
-    bool draining = false;
+    bool core_is_busy = false;
     bool failed = false;  // to connect
     std::optional<Instant> next_ping_check;
   };
@@ -92,7 +92,8 @@ class PeerNode::Impl final : public PeerIo {
     return {Status::interrupted, "the communicator is being destroyed"};
   }
   void feed(membership::PeerEvent event);
-  void after_work();
+  template <typename Work>
+  void with_core(Work work);  // then carries out whatever follows from it
   void check_time();
   void master_connected(net::FileDescriptor socket, const std::string& why);
   void refresh_attributes();
@@ -212,7 +213,7 @@ Outcome PeerNode::Impl::open_session() {
       options_.peer_timeout,
       PeerLinks::Callbacks{[this](Epoch epoch) { feed(membership::LinksStand{epoch}); },
                            [this](const membership::LinkBroken& broken) { feed(broken); },
-                           [this] { after_work(); },
+                           [this] { with_core([] {}); },
                            [this] { session_->core->previous_link_replaced(); }});
   const std::lock_guard guard(mutex_);
   if (shutting_down_) return interrupted();
@@ -243,28 +244,32 @@ void PeerNode::Impl::connect_ended(const Outcome& outcome) {
 // ---- the loop
 // --------------------------------------------------------------------------------------------
 
-// Events that a step's own effects raise (a link that was kept stands at once) wait for its end.
+// Events that the core's own effects raise (a link that was kept stands at once) wait for its
+// return.
 void PeerNode::Impl::feed(membership::PeerEvent event) {
-  Session& session = *session_;
-  session.inbox.push_back(std::move(event));
-  if (std::exchange(session.draining, true)) return;
-  while (!session.inbox.empty()) {
-    const membership::PeerEvent next = std::move(session.inbox.front());
-    session.inbox.pop_front();
-    session.core->handle(next, net::Loop::now());
-  }
-  session.draining = false;
-  if (session.core->machine().standing() == membership::PeerMachine::Standing::gone)
-    accepted_ = false;
-  after_work();
+  session_->inbox.push_back(std::move(event));
+  if (session_->core_is_busy) return;
+  with_core([] {});
 }
 
-void PeerNode::Impl::after_work() {
+template <typename Work>
+void PeerNode::Impl::with_core(Work work) {
   Session& session = *session_;
-  session.core->settle(net::Loop::now());
-  if (session.core->outgoing_has_frames()) session.links->kick_outgoing();
-  if (session.core->incoming_has_frames()) session.links->kick_incoming();
-  session.core->settle(net::Loop::now());
+  session.core_is_busy = true;
+  work();
+  do {
+    while (!session.inbox.empty()) {
+      const membership::PeerEvent next = std::move(session.inbox.front());
+      session.inbox.pop_front();
+      session.core->handle(next, net::Loop::now());
+    }
+    if (session.core->outgoing_has_frames()) session.links->kick_outgoing();
+    if (session.core->incoming_has_frames()) session.links->kick_incoming();
+    session.core->settle(net::Loop::now());  // ops that the last segment sent has finished
+  } while (!session.inbox.empty());
+  session.core_is_busy = false;
+  if (session.core->machine().standing() == membership::PeerMachine::Standing::gone)
+    accepted_ = false;
 }
 
 void PeerNode::Impl::wake_at(Instant at) {
@@ -354,18 +359,17 @@ Outcome PeerNode::Impl::launch(const ReduceRequest& request) {
       return {Status::invalid_argument, fmt::format("tag {} is in flight", request.tag)};
   }
   if (Outcome may = session_->core->machine().may_launch(); !may.ok()) return may;
-  const OpHandle handle = session_->core->launch(
-      {Tag{request.tag}, request.count, {request.send, request.receive, request.type, request.op}},
-      net::Loop::now());
-  {
+  const OpRequest what{
+      Tag{request.tag}, request.count, {request.send, request.receive, request.type, request.op}};
+  with_core([&] {
+    const OpHandle handle = session_->core->launch(what, net::Loop::now());
     const std::lock_guard guard(mutex_);
     ops_by_tag_[request.tag] = promise;
     if (const auto ended = ended_in_launch_.extract(handle))
       promise->deliver(std::move(ended.mapped()));
     else
       ops_by_handle_[handle] = promise;
-  }
-  after_work();
+  });
   return {};
 }
 

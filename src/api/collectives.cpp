@@ -1,9 +1,10 @@
 #include <cstdint>
-#include <limits>
+#include <string>
 
 #include "api/communicator.hpp"
 #include "api/enums.hpp"
 #include "api/reduce_request.hpp"
+#include "base/limits.hpp"
 
 namespace pccl::api {
 
@@ -27,9 +28,10 @@ Answer check_reduce(const void* send, void* receive, const pcclReduceDescriptor_
         "quantization arrives in a later version of the library; use pcclQuantNone");
 
   const std::size_t element_bytes = size_of(static_cast<DataType>(type));
-  if (descriptor->count > std::numeric_limits<std::ptrdiff_t>::max() / element_bytes)
+  if (descriptor->count > limits::op_bytes / element_bytes)
     return invalid_argument("count " + std::to_string(descriptor->count) +
-                            " exceeds the address space");
+                            " is over the limit of " + std::to_string(limits::op_bytes >> 40) +
+                            " TiB");
   if (descriptor->count > 0 && (send == nullptr || receive == nullptr))
     return invalid_argument(send == nullptr ? "the send buffer is NULL"
                                             : "the receive buffer is NULL");

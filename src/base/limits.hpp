@@ -30,6 +30,9 @@ inline constexpr std::size_t star_bytes = 4 << 10;
 // Peers of one run.
 inline constexpr std::size_t peers = 4096;
 
+// Bytes of one op: its schedule is counted in 32 bits.
+inline constexpr std::size_t op_bytes = std::size_t{64} << 40;
+
 // Ops that one communicator may have in flight.
 inline constexpr std::size_t ops_in_flight = 1024;
 

@@ -29,6 +29,9 @@ void MasterMachine::on_op_begin(Peer& peer, const wire::OpBegin& begin) {
   if (begin.op.epoch > state.epoch)
     return remove(peer.id, "protocol error: an op of an epoch that does not exist");
   const bool star = begin.descriptor.algorithm == wire::Algorithm::star;
+  if (star && begin.descriptor.count > limits::star_bytes)
+    return remove(peer.id, fmt::format("protocol error: {} does not go through the master",
+                                       wire::describe(begin.descriptor)));
   const std::uint64_t input_bytes =
       star ? begin.descriptor.count * size_of(begin.descriptor.type) : 0;
   if (begin.input.size() != input_bytes || input_bytes > limits::star_bytes)

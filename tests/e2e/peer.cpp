@@ -1,0 +1,586 @@
+// e2e_peer: one process of a run, told what to do line by line on stdin, answering on stdout.
+//
+//   reduce tag=3 count=100 type=10 op=0      a command and its arguments
+//   done reduce pcclSuccess world=3 | text   one answer per command, after the bar the last error
+//   event failed result=...                  in between: news of a running loop
+//
+// Commands run in order on the main thread. `now COMMAND` runs at once on the thread that reads
+// stdin, and `stop` ends a running loop. The process ends with stdin.
+#include <pccl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <deque>
+#include <iostream>
+#include <map>
+#include <mutex>
+#include <numeric>
+#include <random>
+#include <sstream>
+#include <string>
+#include <thread>
+
+#include "e2e/values.hpp"
+
+namespace e2e {
+namespace {
+
+constexpr std::array<const char*, 13> result_names{"pcclSuccess",
+                                                   "pcclNotInitialized",
+                                                   "pcclInternalError",
+                                                   "pcclInvalidArgument",
+                                                   "pcclInvalidUsage",
+                                                   "pcclTooFewPeers",
+                                                   "pcclMasterConnectionFailed",
+                                                   "pcclRankConnectionFailed",
+                                                   "pcclRankConnectionLost",
+                                                   "pcclNoSharedStateAvailable",
+                                                   "pcclPendingAsyncOps",
+                                                   "pcclUpdateTopologyFailed",
+                                                   "pcclTopologyOptimizationFailed"};
+
+std::string name_of(pcclResult_t result) {
+  return result_names.at(static_cast<std::size_t>(result));
+}
+
+std::uint64_t now_ns() {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(time.tv_nsec);
+}
+
+class Command {
+ public:
+  explicit Command(const std::string& line) {
+    std::istringstream words(line);
+    words >> name_;
+    std::string word;
+    while (words >> word) {
+      const std::size_t equals = word.find('=');
+      arguments_[word.substr(0, equals)] =
+          equals == std::string::npos ? "1" : word.substr(equals + 1);
+    }
+  }
+  const std::string& name() const { return name_; }
+  std::uint64_t number(const std::string& key, std::uint64_t otherwise = 0) const {
+    const auto found = arguments_.find(key);
+    return found == arguments_.end() ? otherwise : std::stoull(found->second);
+  }
+  std::string text(const std::string& key) const {
+    const auto found = arguments_.find(key);
+    return found == arguments_.end() ? "" : found->second;
+  }
+
+ private:
+  std::string name_;
+  std::map<std::string, std::string> arguments_;
+};
+
+void print(const std::string& line) {
+  static std::mutex mutex;
+  const std::lock_guard guard(mutex);
+  std::cout << line << std::endl;
+}
+
+// "key=value" words of an answer.
+class Words {
+ public:
+  template <typename Value>
+  Words& add(const char* key, const Value& value) {
+    text_ << ' ' << key << '=' << value;
+    return *this;
+  }
+  std::string text() const { return text_.str(); }
+
+ private:
+  std::ostringstream text_;
+};
+
+std::uint64_t digest(const void* data, std::size_t bytes) {
+  std::uint64_t hash = 0xcbf29ce484222325ULL;
+  const auto* const octets = static_cast<const unsigned char*>(data);
+  for (std::size_t i = 0; i < bytes; ++i) hash = (hash ^ octets[i]) * 0x100000001b3ULL;
+  return hash;
+}
+
+pcclReduceDescriptor_t descriptor_of(const Command& command) {
+  pcclReduceDescriptor_t descriptor{};
+  descriptor.count = command.number("count");
+  descriptor.tag = command.number("tag");
+  descriptor.op = static_cast<pcclRedOp_t>(command.number("op"));
+  descriptor.src_descriptor.datatype =
+      static_cast<pcclDataType_t>(command.number("type", pcclFloat));
+  return descriptor;
+}
+
+// The buffers of one op, and what is to be found in them afterwards.
+class Tensor {
+ public:
+  Tensor(const pcclReduceDescriptor_t& descriptor, bool in_place, std::uint32_t id,
+         std::uint32_t world, std::uint64_t seed)
+      : descriptor_(descriptor), world_(world), seed_(seed) {
+    const pcclDataType_t type = descriptor.src_descriptor.datatype;
+    const std::size_t element = size_of(type), count = descriptor.count;
+    input_.resize(count * element);
+    for (std::size_t i = 0; i < count; ++i)
+      put(input_.data() + i * element, type, input(id, world, i, seed, type, descriptor.op));
+    send_ = input_;
+    if (!in_place) receive_.assign(input_.size(), std::byte{0x5a});
+    in_place_ = in_place;
+  }
+  void* send() { return send_.data(); }
+  void* receive() { return in_place_ ? send_.data() : receive_.data(); }
+  const pcclReduceDescriptor_t& descriptor() const { return descriptor_; }
+
+  void report(pcclResult_t result, Words& words) const {
+    const auto& output = in_place_ ? send_ : receive_;
+    if (result == pcclSuccess) {
+      words.add("right", is_right(output)).add("digest", digest(output.data(), output.size()));
+      if (!in_place_) words.add("intact", send_ == input_);
+    } else {
+      words.add("intact", send_ == input_);
+    }
+  }
+  bool is_right() const { return is_right(in_place_ ? send_ : receive_); }
+
+ private:
+  bool is_right(const std::vector<std::byte>& output) const {
+    const pcclDataType_t type = descriptor_.src_descriptor.datatype;
+    const std::size_t element = size_of(type);
+    std::byte right[8];
+    for (std::size_t i = 0; i < descriptor_.count; ++i) {
+      put(right, type, expected(world_, i, seed_, type, descriptor_.op));
+      if (std::memcmp(right, output.data() + i * element, element) != 0) return false;
+    }
+    return true;
+  }
+
+  pcclReduceDescriptor_t descriptor_;
+  std::uint32_t world_;
+  std::uint64_t seed_;
+  bool in_place_ = false;
+  std::vector<std::byte> input_, send_, receive_;
+};
+
+class Peer {
+ public:
+  std::atomic<bool> stop = false;
+
+  void run(const Command& command, const std::string& prefix = "") {
+    using Method = pcclResult_t (Peer::*)(const Command&, Words&);
+    static const std::map<std::string, Method> methods{
+        {"create", &Peer::create}, {"connect", &Peer::connect},   {"destroy", &Peer::destroy},
+        {"join", &Peer::join},     {"update", &Peer::update},     {"pending", &Peer::pending},
+        {"sizes", &Peer::sizes},   {"reduce", &Peer::reduce},     {"launch", &Peer::launch},
+        {"await", &Peer::await},   {"shuffled", &Peer::shuffled}, {"flood", &Peer::flood},
+        {"loop", &Peer::loop},     {"fork", &Peer::fork_child},   {"absurd", &Peer::absurd}};
+    Words words;
+    const auto method = methods.find(command.name());
+    if (method == methods.end()) {
+      print("done " + prefix + command.name() + " unknown-command");
+      return;
+    }
+    const std::uint64_t begin = now_ns();
+    const pcclResult_t result = (this->*method->second)(command, words);
+    const std::uint64_t end = now_ns();
+    words.add("t", end).add("took", end - begin);
+    print("done " + prefix + command.name() + " " + name_of(result) + words.text() + " | " +
+          last_error());
+  }
+
+ private:
+  std::string last_error() const {
+    char text[1200] = {};
+    if (comm_ != nullptr) pcclGetLastError(comm_, text, sizeof text);
+    std::string line(text);
+    std::replace(line.begin(), line.end(), '\n', ' ');
+    return line;
+  }
+  int attribute(pcclAttribute_t which) const {
+    int value = -1;
+    pcclGetAttribute(comm_, which, &value);
+    return value;
+  }
+  std::uint32_t group_world() const {
+    return static_cast<std::uint32_t>(attribute(PCCL_ATTRIBUTE_PEER_GROUP_WORLD_SIZE));
+  }
+
+  pcclResult_t create(const Command& command, Words&) {
+    pcclInit();
+    id_ = static_cast<std::uint32_t>(command.number("id"));
+    pcclCommCreateParams_t params{};
+    params.master_address.port = static_cast<std::uint16_t>(command.number("port"));
+    if (command.number("v6") != 0) {
+      params.master_address.inet.protocol = inetIPv6;
+      params.master_address.inet.ipv6.data[15] = 1;
+    } else {
+      std::istringstream host(command.text("host"));
+      std::string octet;
+      for (auto& byte : params.master_address.inet.ipv4.data) {
+        std::getline(host, octet, '.');
+        byte = static_cast<std::uint8_t>(std::stoul(octet));
+      }
+    }
+    params.peer_group = static_cast<std::uint32_t>(command.number("group"));
+    params.p2p_connection_pool_size = static_cast<std::uint32_t>(command.number("lanes"));
+    pcclComm_t* made = nullptr;
+    const pcclResult_t result = pcclCreateCommunicator(&params, &made);
+    comm_ = made;
+    return result;
+  }
+  pcclResult_t connect(const Command&, Words&) { return pcclConnect(comm_); }
+  pcclResult_t destroy(const Command&, Words&) {
+    return pcclDestroyCommunicator(comm_.exchange(nullptr));
+  }
+  pcclResult_t update(const Command&, Words&) { return pcclUpdateTopology(comm_); }
+  pcclResult_t pending(const Command&, Words& words) {
+    bool pending = false;
+    const pcclResult_t result = pcclArePeersPending(comm_, &pending);
+    words.add("pending", pending);
+    return result;
+  }
+  pcclResult_t sizes(const Command&, Words& words) {
+    int unused = 0;
+    const pcclResult_t result = pcclGetAttribute(comm_, PCCL_ATTRIBUTE_GLOBAL_WORLD_SIZE, &unused);
+    words.add("global", attribute(PCCL_ATTRIBUTE_GLOBAL_WORLD_SIZE))
+        .add("world", group_world())
+        .add("groups", attribute(PCCL_ATTRIBUTE_NUM_DISTINCT_PEER_GROUPS))
+        .add("largest", attribute(PCCL_ATTRIBUTE_LARGEST_PEER_GROUP_WORLD_SIZE));
+    return result;
+  }
+
+  // Asks and admits, as all accepted peers do alike, until the run has `world` peers.
+  pcclResult_t join(const Command& command, Words& words) {
+    pcclResult_t result = command.number("admit") != 0 ? pcclSuccess : pcclConnect(comm_);
+    const auto wanted = static_cast<int>(command.number("world"));
+    while (result == pcclSuccess && attribute(PCCL_ATTRIBUTE_GLOBAL_WORLD_SIZE) < wanted) {
+      bool pending = false;
+      result = pcclArePeersPending(comm_, &pending);
+      if (result == pcclSuccess && pending) result = pcclUpdateTopology(comm_);
+      if (!pending) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    words.add("global", attribute(PCCL_ATTRIBUTE_GLOBAL_WORLD_SIZE));
+    return result;
+  }
+
+  Tensor tensor_of(const Command& command) const {
+    return {descriptor_of(command), command.number("inplace") != 0, id_,
+            static_cast<std::uint32_t>(command.number("world", group_world())),
+            command.number("seed")};
+  }
+  pcclResult_t reduce(const Command& command, Words& words) {
+    Tensor tensor = tensor_of(command);
+    pcclReduceInfo_t info{};
+    const pcclResult_t result =
+        pcclAllReduce(tensor.send(), tensor.receive(), &tensor.descriptor(), comm_, &info);
+    tensor.report(result, words);
+    words.add("world", info.local_world_size).add("tx", info.tx_bytes).add("rx", info.rx_bytes);
+    return result;
+  }
+  pcclResult_t launch(const Command& command, Words&) {
+    Tensor tensor = tensor_of(command);
+    pcclAsyncReduceOp_t handle{};
+    const pcclResult_t result =
+        pcclAllReduceAsync(tensor.send(), tensor.receive(), &tensor.descriptor(), comm_, &handle);
+    // Moving the vectors leaves the buffers where they are.
+    if (result == pcclSuccess)
+      launched_.insert_or_assign(handle.tag, std::pair{handle, std::move(tensor)});
+    return result;
+  }
+  pcclResult_t await(const Command& command, Words& words) {
+    const auto found = launched_.find(command.number("tag"));
+    const pcclAsyncReduceOp_t handle = found == launched_.end()
+                                           ? pcclAsyncReduceOp_t{comm_, command.number("tag")}
+                                           : found->second.first;
+    const pcclResult_t result = pcclAwaitAsyncReduce(&handle, nullptr);
+    if (found != launched_.end()) {
+      found->second.second.report(result, words);
+      launched_.erase(found);
+    }
+    return result;
+  }
+
+  // `ops` all-reduces at once, launched and awaited in an order of this peer's own.
+  pcclResult_t shuffled(const Command& command, Words& words) {
+    const std::size_t ops = command.number("ops", 32);
+    std::vector<std::size_t> order(ops);
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::mt19937_64 random(command.number("seed") * 1000 + id_);
+    std::vector<Tensor> tensors;
+    for (std::size_t op = 0; op < ops; ++op) {
+      pcclReduceDescriptor_t descriptor = descriptor_of(command);
+      descriptor.tag = op;
+      descriptor.count += op;
+      tensors.emplace_back(descriptor, op % 2 == 0, id_, group_world(),
+                           command.number("seed") + op);
+    }
+    std::vector<pcclAsyncReduceOp_t> handles(ops);
+    pcclResult_t result = pcclSuccess;
+    const auto keep = [&result](pcclResult_t one) {
+      if (result == pcclSuccess) result = one;
+    };
+    std::shuffle(order.begin(), order.end(), random);
+    for (const std::size_t op : order)
+      keep(pcclAllReduceAsync(tensors[op].send(), tensors[op].receive(), &tensors[op].descriptor(),
+                              comm_, &handles[op]));
+    std::shuffle(order.begin(), order.end(), random);
+    for (const std::size_t op : order) keep(pcclAwaitAsyncReduce(&handles[op], nullptr));
+    words.add("right", std::all_of(tensors.begin(), tensors.end(),
+                                   [](const Tensor& tensor) { return tensor.is_right(); }));
+    return result;
+  }
+
+  // Launches until a launch is refused, then awaits all of them.
+  pcclResult_t flood(const Command& command, Words& words) {
+    std::uint32_t number = id_;
+    pcclResult_t refused = pcclSuccess;
+    std::vector<pcclAsyncReduceOp_t> handles;
+    std::vector<std::uint32_t> received(5000);
+    while (handles.size() < received.size()) {
+      pcclReduceDescriptor_t descriptor{};
+      descriptor.count = 1;
+      descriptor.tag = handles.size();
+      descriptor.src_descriptor.datatype = pcclUint32;
+      pcclAsyncReduceOp_t handle{};
+      refused = pcclAllReduceAsync(&number, &received[handles.size()], &descriptor, comm_, &handle);
+      if (refused != pcclSuccess) break;
+      handles.push_back(handle);
+      // Nobody else has begun: nothing can end before all have launched the limit.
+    }
+    words.add("launched", handles.size());
+    print("event flooded launched=" + std::to_string(handles.size()) +
+          " result=" + name_of(refused) + " | " + last_error());
+    std::size_t succeeded = 0;
+    if (command.number("await", 1) != 0)
+      for (const auto& handle : handles)
+        succeeded += pcclAwaitAsyncReduce(&handle, nullptr) == pcclSuccess ? 1 : 0;
+    words.add("succeeded", succeeded);
+    return refused;
+  }
+
+  // ---- the loop of a training program
+  // ------------------------------------------------------------
+
+  struct LoopState {
+    std::uint64_t rounds = 0, failures = 0, wrong = 0;
+    bool news = true;  // the next success is worth telling
+    std::uint32_t world = 0;
+  };
+
+  // All-reduces until someone's vote to stop has been summed, with pump: admitting who waits after
+  // each success. Every buffer is checked, after failures for the restored input.
+  pcclResult_t loop(const Command& command, Words& words) {
+    LoopState state;
+    const std::uint64_t most = command.number("rounds", ~std::uint64_t{0});
+    pcclResult_t result = pcclSuccess;
+    bool stopping = false;
+    while (!stopping && state.rounds < most) {
+      const std::uint32_t world = group_world();
+      if (world < 2) {
+        if (stop) break;
+        result = command.number("pump") != 0 ? pump() : pcclTooFewPeers;
+        if (result != pcclSuccess) break;
+        if (group_world() < 2) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        continue;
+      }
+      result = command.number("retry") != 0 ? round_with_retry(command, state, stopping)
+                                            : round(command, state, stopping);
+      if (result == pcclSuccess) {
+        ++state.rounds;
+        tell_success(state);
+        if (!stopping && command.number("pump") != 0) result = pump();
+        if (result != pcclSuccess) break;
+      } else if (result == pcclRankConnectionLost) {
+        ++state.failures;
+        state.news = true;
+        print("event failed t=" + std::to_string(now_ns()) + " world=" +
+              std::to_string(group_world()) + " result=" + name_of(result) + " | " + last_error());
+      } else if (result == pcclTooFewPeers) {
+        state.news = true;
+      } else {
+        break;
+      }
+    }
+    stop = false;
+    words.add("rounds", state.rounds)
+        .add("failures", state.failures)
+        .add("wrong", state.wrong)
+        .add("world", group_world());
+    return result == pcclRankConnectionLost ? pcclSuccess : result;
+  }
+
+  pcclResult_t pump() {
+    bool pending = false;
+    const pcclResult_t result = pcclArePeersPending(comm_, &pending);
+    return result == pcclSuccess && pending ? pcclUpdateTopology(comm_) : result;
+  }
+
+  void tell_success(LoopState& state) {
+    if (!state.news && group_world() == state.world) return;
+    state.news = false;
+    state.world = group_world();
+    print("event ok t=" + std::to_string(now_ns()) + " world=" + std::to_string(state.world) +
+          " round=" + std::to_string(state.rounds));
+  }
+
+  pcclReduceDescriptor_t loop_descriptor(const Command& command, std::uint64_t tag) const {
+    pcclReduceDescriptor_t descriptor{};
+    descriptor.count = std::max<std::uint64_t>(command.number("count", 5000), loop_header);
+    descriptor.tag = tag;
+    descriptor.src_descriptor.datatype = pcclUint32;
+    return descriptor;
+  }
+
+  pcclResult_t round(const Command& command, LoopState& state, bool& stopping) {
+    const pcclReduceDescriptor_t descriptor = loop_descriptor(command, 1);
+    const auto salt = static_cast<std::uint32_t>(random_());
+    sent_.resize(descriptor.count);
+    fill_round(sent_, id_, salt, stop);
+    received_ = sent_;
+    const bool in_place = command.number("inplace", 1) != 0;
+    pcclReduceInfo_t info{};
+    const pcclResult_t result = pcclAllReduce(in_place ? received_.data() : sent_.data(),
+                                              received_.data(), &descriptor, comm_, &info);
+    if (result == pcclSuccess) {
+      stopping = received_[0] > 0;
+      if (!round_is_right(received_, id_, salt, info.local_world_size)) ++state.wrong;
+    } else if (in_place && received_ != sent_) {
+      ++state.wrong;
+    }
+    return result;
+  }
+
+  pcclResult_t round_with_retry(const Command& command, LoopState& state, bool& stopping) {
+    const std::size_t tensors = command.number("tensors", 8);
+    std::vector<std::vector<std::uint32_t>> buffers(tensors);
+    std::vector<std::uint32_t> salts(tensors);
+    std::vector<pcclReduceOpDescriptor_t> descriptors(tensors);
+    for (std::size_t i = 0; i < tensors; ++i) {
+      descriptors[i].descriptor = loop_descriptor(command, i);
+      salts[i] = static_cast<std::uint32_t>(random_());
+      buffers[i].resize(descriptors[i].descriptor.count);
+      fill_round(buffers[i], id_, salts[i], stop);
+      descriptors[i].sendbuf = descriptors[i].recvbuf = buffers[i].data();
+    }
+    pcclReduceInfo_t info{};
+    const pcclResult_t result =
+        pcclAllReduceMultipleWithRetry(descriptors.data(), tensors, comm_, &info,
+                                       static_cast<int>(command.number("in_flight", 4)));
+    if (result != pcclSuccess) return result;
+    stopping = buffers.back()[0] > 0;  // a death in between may have left earlier ones without it
+    for (std::size_t i = 0; i < tensors; ++i)
+      if (!round_is_right(buffers[i], id_, salts[i],
+                          static_cast<std::uint32_t>(std::popcount(buffers[i][1]))))
+        ++state.wrong;
+    if (std::popcount(buffers.back()[1]) != static_cast<int>(info.local_world_size)) ++state.wrong;
+    return result;
+  }
+
+  // ---- the rest
+  // ------------------------------------------------------------------------------------
+
+  // Like PyTorch's data loaders: a child that knows nothing of the library. It outlives this
+  // process, the test ends it; the alarm is for a test that cannot.
+  pcclResult_t fork_child(const Command&, Words& words) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      alarm(300);
+      ::close(STDIN_FILENO);
+      ::close(STDOUT_FILENO);
+      while (true) ::pause();
+    }
+    words.add("child", child);
+    return child > 0 ? pcclSuccess : pcclInternalError;
+  }
+
+  // Arguments that no program means: each must be refused, and nothing else happen.
+  pcclResult_t absurd(const Command&, Words& words) {
+    std::uint32_t number = 1, result = 0;
+    pcclReduceDescriptor_t good{};
+    good.count = 1;
+    good.src_descriptor.datatype = pcclUint32;
+    pcclReduceDescriptor_t huge = good, type = good, op = good, quantized = good;
+    huge.count = ~std::size_t{0};
+    const unsigned nonsense = 4711;
+    std::memcpy(&type.src_descriptor.datatype, &nonsense, sizeof nonsense);
+    std::memcpy(&op.op, &nonsense, sizeof nonsense);
+    std::memcpy(&quantized.quantization_options.algorithm, &nonsense, sizeof nonsense);
+    std::size_t refused = 0, tried = 0;
+    const auto expect = [&](pcclResult_t got) {
+      ++tried;
+      refused += got == pcclInvalidArgument ? 1 : 0;
+    };
+    for (const auto* wrong : {&huge, &type, &op, &quantized})
+      expect(pcclAllReduce(&number, &result, wrong, comm_, nullptr));
+    expect(pcclAllReduce(nullptr, &result, &good, comm_, nullptr));
+    expect(pcclAllReduce(&number, nullptr, &good, comm_, nullptr));
+    expect(pcclAllReduce(&number, &result, nullptr, comm_, nullptr));
+    expect(pcclAllReduce(&number, &result, &good, nullptr, nullptr));
+    expect(pcclAllReduceAsync(&number, &result, &good, comm_, nullptr));
+    expect(pcclAwaitAsyncReduce(nullptr, nullptr));
+    expect(pcclUpdateTopology(nullptr));
+    expect(pcclArePeersPending(comm_, nullptr));
+    expect(pcclConnect(nullptr));
+    words.add("refused", refused).add("tried", tried);
+    return pcclSuccess;
+  }
+
+  std::uint32_t id_ = 0;
+  std::atomic<pcclComm_t*> comm_ = nullptr;
+  std::map<std::uint64_t, std::pair<pcclAsyncReduceOp_t, Tensor>> launched_;
+  std::vector<std::uint32_t> sent_, received_;
+  std::mt19937_64 random_{std::random_device{}()};
+};
+
+int main_loop() {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  Peer peer;
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<std::string> queue;
+  bool ended = false;
+  std::thread reader([&] {
+    std::string line;
+    while (std::getline(std::cin, line)) {
+      if (line == "stop") {
+        peer.stop = true;
+      } else if (line.starts_with("now ")) {
+        peer.run(Command(line.substr(4)), "now-");
+      } else {
+        const std::lock_guard guard(mutex);
+        queue.push_back(line);
+        changed.notify_one();
+      }
+    }
+    const std::lock_guard guard(mutex);
+    ended = true;
+    changed.notify_one();
+  });
+  while (true) {
+    std::unique_lock guard(mutex);
+    changed.wait(guard, [&] { return ended || !queue.empty(); });
+    if (queue.empty()) break;
+    const std::string line = queue.front();
+    queue.pop_front();
+    guard.unlock();
+    peer.run(Command(line));
+  }
+  reader.join();
+  return 0;
+}
+
+}  // namespace
+}  // namespace e2e
+
+int main() {
+  return e2e::main_loop();
+}

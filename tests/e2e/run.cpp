@@ -1,0 +1,248 @@
+#include "e2e/run.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <sstream>
+#include <stdexcept>
+
+namespace e2e {
+
+namespace {
+
+std::string seconds(double value) {
+  return std::to_string(value);
+}
+
+// A port below the range that the kernel hands out to others, different for each test process.
+std::uint16_t next_candidate() {
+  static std::uint32_t next = static_cast<std::uint32_t>(::getpid());
+  next = next * 1664525 + 1013904223;
+  return static_cast<std::uint16_t>(15000 + (next >> 8) % 15000);
+}
+
+bool is_free(std::uint16_t port) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  const bool free = ::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+  ::close(fd);
+  return free;
+}
+
+}  // namespace
+
+std::uint16_t free_port() {
+  std::uint16_t port = next_candidate();
+  while (!is_free(port)) port = next_candidate();
+  return port;
+}
+
+std::uint64_t now_ns() {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch())
+          .count());
+}
+
+// ---- a peer
+// --------------------------------------------------------------------------------------
+
+namespace {
+
+Process::Options process_options(const RunOptions& run, const PeerOptions& peer) {
+  Process::Options options;
+  options.environment = {{"PCCL_PEER_TIMEOUT", seconds(run.peer_timeout_s)},
+                         {"PCCL_MASTER_TIMEOUT", seconds(run.master_timeout_s)},
+                         {"PCCL_LOG_LEVEL", "INFO"}};
+  for (const auto& [key, value] : peer.environment) options.environment[key] = value;
+  options.network_namespace = peer.network_namespace;
+  return options;
+}
+
+}  // namespace
+
+Peer::Peer(std::uint32_t id, const RunOptions& run, std::uint16_t master_port,
+           const PeerOptions& options)
+    : Process("peer " + std::to_string(id), {E2E_PEER}, process_options(run, options)), id_(id) {
+  std::ostringstream command;
+  command << "create id=" << id << " port=" << master_port << " group=" << options.group
+          << " lanes=" << options.lanes;
+  if (run.v6)
+    command << " v6";
+  else
+    command << " host=" << run.host;
+  create_ = command.str();
+}
+
+void Peer::create() {
+  const Line created = ask(create_);
+  if (!created.ok()) throw std::runtime_error(name() + ": " + created.whole);
+}
+
+Line Peer::answer(Clock::duration within) {
+  return wait_for(
+      "an answer", [](const Line& line) { return line.verb == "done"; }, within);
+}
+
+bool Peer::has_answered() {
+  return has([](const Line& line) { return line.verb == "done"; });
+}
+
+Line Peer::event(const std::string& event_name, Clock::duration within) {
+  return wait_for(
+      "event " + event_name,
+      [&](const Line& line) { return line.verb == "event" && line.name == event_name; }, within);
+}
+
+Line Peer::event_after(const std::string& event_name, std::uint64_t t, Clock::duration within) {
+  return wait_for(
+      "event " + event_name,
+      [&](const Line& line) {
+        return line.verb == "event" && line.name == event_name && line.number("t") > t;
+      },
+      within);
+}
+
+std::uint16_t Peer::p2p_port() const {
+  std::vector<std::string> mine = open_files(pid());
+  for (const char* table : {"/net/tcp", "/net/tcp6"}) {
+    std::ifstream lines("/proc/" + std::to_string(pid()) + table);
+    std::string line;
+    std::getline(lines, line);
+    while (std::getline(lines, line)) {
+      std::istringstream words(line);
+      std::vector<std::string> fields{std::istream_iterator<std::string>(words), {}};
+      constexpr const char* listening = "0A";
+      if (fields.size() < 10 || fields[3] != listening) continue;
+      if (std::find(mine.begin(), mine.end(), "socket:[" + fields[9] + "]") == mine.end()) continue;
+      return static_cast<std::uint16_t>(
+          std::stoul(fields[1].substr(fields[1].find(':') + 1), nullptr, 16));
+    }
+  }
+  throw std::runtime_error(name() + " listens on no port");
+}
+
+std::size_t Peer::resident_kib() const {
+  return e2e::resident_kib(pid());
+}
+
+std::size_t resident_kib(pid_t process) {
+  std::ifstream status("/proc/" + std::to_string(process) + "/status");
+  std::string line;
+  while (std::getline(status, line))
+    if (line.starts_with("VmRSS:")) return std::stoul(line.substr(6));
+  return 0;
+}
+
+std::vector<std::string> open_files(pid_t process) {
+  std::vector<std::string> files;
+  std::error_code gone;
+  for (const auto& entry :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/fd", gone)) {
+    const auto target = std::filesystem::read_symlink(entry.path(), gone);
+    if (!gone) files.push_back(target.string());
+  }
+  return files;
+}
+
+// ---- a run
+// ---------------------------------------------------------------------------------------
+
+LiveRun::LiveRun(RunOptions options) : options_(std::move(options)) {
+  // Another process may take the port between the look and the bind.
+  for (int attempt = 0; attempt < 20; ++attempt) {
+    port_ = free_port();
+    try {
+      start_master();
+      return;
+    } catch (const std::runtime_error&) {
+      if (attempt == 19) throw;
+    }
+  }
+}
+
+void LiveRun::start_master() {
+  Process::Options options;
+  options.environment["PCCL_LOG_LEVEL"] = "INFO";
+  options.network_namespace = options_.master_namespace;
+  const std::string host = options_.v6 ? "[::1]" : options_.host;
+  master_ = std::make_unique<Process>(
+      "master",
+      std::vector<std::string>{E2E_MASTER, "--listen", host + ":" + std::to_string(port_),
+                               "--peer-timeout", seconds(options_.peer_timeout_s)},
+      options);
+  master_->wait_for("it to listen", [](const Line& line) { return line.name == "listening"; });
+}
+
+LiveRun::~LiveRun() {
+  const bool unwinding = std::uncaught_exceptions() > 0;
+  const auto in_peace = [&](Process& process, const char* how) {
+    if (!process.alive() || unwinding || ::testing::Test::HasFatalFailure()) return;
+    try {
+      const int code = how[0] == 'e' ? process.end() : process.wait_for_end();
+      EXPECT_EQ(code, 0) << process.transcript();
+    } catch (const std::exception& error) {
+      ADD_FAILURE() << error.what();
+    }
+  };
+  for (const auto& peer : peers_) in_peace(*peer, "end of stdin");
+  if (master_) {
+    master_->signal(SIGTERM);
+    in_peace(*master_, "signal");
+  }
+  if (!unwinding && !::testing::Test::HasFailure()) return;
+  for (const auto& peer : peers_) std::cout << peer->transcript();
+  if (master_) std::cout << master_->transcript() << std::endl;
+}
+
+Peer& LiveRun::start(const PeerOptions& options) {
+  PeerOptions with_host = options;
+  peers_.push_back(std::make_unique<Peer>(static_cast<std::uint32_t>(peers_.size()), options_,
+                                          port_, with_host));
+  peers_.back()->create();
+  return *peers_.back();
+}
+
+std::vector<Peer*> LiveRun::join(std::size_t count, const PeerOptions& options) {
+  std::vector<Peer*> joined;
+  for (std::size_t i = 0; i < count; ++i) joined.push_back(&start(options));
+  expect_all(ask_all(joined, "join world=" + std::to_string(count)), "pcclSuccess");
+  return joined;
+}
+
+std::vector<Line> ask_all(const std::vector<Peer*>& peers, const std::string& command) {
+  for (Peer* peer : peers) peer->say(command);
+  return answers(peers);
+}
+
+std::vector<Line> answers(const std::vector<Peer*>& peers, Clock::duration within) {
+  std::vector<Line> lines;
+  for (Peer* peer : peers) lines.push_back(peer->answer(within));
+  return lines;
+}
+
+void expect_all(const std::vector<Line>& lines, const std::string& result) {
+  for (const Line& line : lines) EXPECT_EQ(line.result, result) << line.whole;
+}
+
+std::vector<Line> stop_loop(const std::vector<Peer*>& peers) {
+  for (Peer* peer : peers) peer->say("stop");
+  std::vector<Line> lines = answers(peers);
+  for (const Line& line : lines) {
+    EXPECT_TRUE(line.ok()) << line.whole;
+    EXPECT_EQ(line.number("wrong"), 0U) << line.whole;
+    EXPECT_GT(line.number("rounds"), 0U) << line.whole;
+  }
+  return lines;
+}
+
+}  // namespace e2e

@@ -170,8 +170,10 @@ void MasterMachine::finish_admission() {
     note(fmt::format("installs epoch {} of group {} with {} peers", state.epoch.value, group.value,
                      state.ring.size()));
     for (const PeerId id : state.ring) {
-      peers_.at(id).verdict_seen = {};
-      send(peers_.at(id), wire::EpochInstalled{state.epoch, after});
+      Peer& peer = peers_.at(id);
+      if (peer.epoch_seen == Epoch{}) peer.epoch_seen = state.epoch;  // older ones are not its
+      peer.verdict_seen = {};
+      send(peer, wire::EpochInstalled{state.epoch, after});
     }
   }
   admission_groups_.clear();

@@ -33,7 +33,7 @@ void MasterMachine::on_link_failed(Peer& peer, const wire::LinkFailed& failed) {
   note(fmt::format("{} reports that its link {} {} failed: {}", peer.name(),
                    failed.outgoing ? "to" : "from", accused->name(), failed.why));
   state.suspicions.push_back({peer.id, failed.peer, failed.outgoing, failed.fault, failed.why});
-  send(*accused, wire::Heartbeat{.probe = true, .epoch = state.epoch, .verdict = watermark(state)});
+  send(*accused, heartbeat(state, true));
 }
 
 // `alive` has answered after it was suspected.

@@ -55,8 +55,11 @@ void MasterMachine::on(const FrameReceived& event) {
 
 void MasterMachine::on_frame(Peer& peer, const wire::Message& message) {
   if (const auto* beat = std::get_if<wire::Heartbeat>(&message)) {
-    if (peer.accepted && beat->epoch == groups_.at(peer.group).epoch)
-      peer.verdict_seen = std::max(peer.verdict_seen, beat->verdict);
+    if (peer.accepted) {
+      peer.epoch_seen = std::max(peer.epoch_seen, beat->epoch);
+      if (beat->epoch == groups_.at(peer.group).epoch)
+        peer.verdict_seen = std::max(peer.verdict_seen, beat->verdict);
+    }
     if (beat->probe) resolve_suspicions(peer);
     return;
   }
@@ -98,8 +101,7 @@ void MasterMachine::on(const TimePassed&) {
   for (const auto& [id, peer] : peers_) {
     const auto group = groups_.find(peer.group);
     const bool member = peer.accepted && group != groups_.end();
-    send(peer, wire::Heartbeat{false, member ? group->second.epoch : Epoch{},
-                               member ? watermark(group->second) : VerdictNumber{}});
+    send(peer, member ? heartbeat(group->second, false) : wire::Heartbeat{});
   }
 }
 

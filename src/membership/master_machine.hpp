@@ -61,6 +61,7 @@ class MasterMachine {
     bool accepted = false;
     Instant heard;
     std::optional<wire::Call> call;
+    Epoch epoch_seen;            // it is in this one, so it has every verdict of older ones
     VerdictNumber verdict_seen;  // in the group's epoch
     std::string name() const;    // peer 3f2a91bc (10.1.2.3:48150)
   };
@@ -151,6 +152,7 @@ class MasterMachine {
   void conclude_if_complete(GroupState& group, const OpKey& key);
   std::vector<std::byte> reduce_star(const GroupState& group, const Op& op) const;
   VerdictNumber watermark(const GroupState& group) const;
+  wire::Heartbeat heartbeat(const GroupState& group, bool probe) const;
   static bool is_member(const GroupState& group, PeerId peer);
 
   Peer* find(PeerId id);

@@ -110,11 +110,21 @@ void MasterMachine::decide(GroupState& state, const OpKey& key, wire::OpOutcome 
 
 // The newest verdict that every member is known to have.
 VerdictNumber MasterMachine::watermark(const GroupState& state) const {
-  if (mutant(Mutant::watermark_too_early)) return state.last_verdict;
   VerdictNumber lowest = state.last_verdict;
   for (const PeerId id : state.ring)
     if (const Peer* peer = find(id)) lowest = std::min(lowest, peer->verdict_seen);
   return lowest;
+}
+
+// Tells peers what they may forget: verdicts of epochs before the one named, and of that one up to
+// the number. A member that has not yet said that it is in the newest epoch may still lack
+// verdicts of older ones.
+wire::Heartbeat MasterMachine::heartbeat(const GroupState& state, bool probe) const {
+  if (mutant(Mutant::watermark_too_early)) return {probe, state.epoch, state.last_verdict};
+  Epoch oldest = state.epoch;
+  for (const PeerId id : state.ring)
+    if (const Peer* peer = find(id)) oldest = std::min(oldest, peer->epoch_seen);
+  return {probe, oldest, oldest == state.epoch ? watermark(state) : VerdictNumber{}};
 }
 
 }  // namespace pccl::membership

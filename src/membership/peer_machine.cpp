@@ -145,8 +145,6 @@ void PeerMachine::on_installed(const wire::EpochInstalled& installed) {
 // From here on the older epoch is history: its open ops are void.
 void PeerMachine::enter(Ring ring) {
   if (!mutant(Mutant::ops_survive_epoch)) end_all_ops(Status::peer_lost, ring.why);
-  std::erase_if(kept_,
-                [&](const auto& verdict) { return verdict.first.first.next() < ring.epoch; });
   early_.clear();
   next_launch_.clear();
   newest_verdict_ = {};

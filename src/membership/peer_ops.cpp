@@ -110,7 +110,8 @@ void PeerMachine::on(const FailureSeen&) {
 
 void PeerMachine::forget_verdicts(Epoch epoch, VerdictNumber watermark) {
   std::erase_if(kept_, [&](const auto& verdict) {
-    return verdict.first.first == epoch && verdict.first.second <= watermark;
+    return verdict.first.first < epoch ||
+           (verdict.first.first == epoch && verdict.first.second <= watermark);
   });
 }
 

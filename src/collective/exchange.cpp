@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/mutant.hpp"
 #include "base/status.hpp"
@@ -164,7 +165,7 @@ bool Exchange::segment_begins(const Segment& segment, std::string& why) {
   const auto found = find_op(segment.op);
   if (found != ops_.end()) {
     if (segment.position >= found->second.announced_limit &&
-        segment.length > limits::eager_segment_bytes) {
+        !within_eager_budget(found->second, segment)) {
       why = fmt::format("segment {} of {} without credit", segment.position, to_string(segment.op));
       return false;
     }
@@ -182,14 +183,29 @@ bool Exchange::segment_begins(const Segment& segment, std::string& why) {
   return false;
 }
 
-std::span<std::byte> Exchange::destination(const Segment& segment) {
+// What a sender may send before credit, seen from this side; each segment may take a scratch block.
+bool Exchange::within_eager_budget(Op& op, const Segment& segment) {
+  op.eager_bytes_received += segment.length + eager_frame_cost;
+  return segment.length <= limits::eager_segment_bytes &&
+         op.eager_bytes_received <= limits::eager_link_bytes;
+}
+
+std::span<std::byte> Exchange::place_at(const Segment& segment) {
   const auto found = find_op(segment.op);
   if (found != ops_.end() && found->second.arriving.contains(segment.position))
     return found->second.reduce->destination(segment.position);
   return parked_.destination(segment.op, segment.position);
 }
 
+// A place is only for frames of its own length: of two lanes that claim one position, each goes on
+// from the offset that it has reached in its own frame.
+std::span<std::byte> Exchange::destination(const Segment& segment) {
+  const auto place = place_at(segment);
+  return place.size() == segment.length ? place : std::span<std::byte>{};
+}
+
 void Exchange::segment_arrived(const Segment& segment) {
+  if (place_at(segment).size() != segment.length) return;  // it was discarded
   const auto found = find_op(segment.op);
   if (found == ops_.end()) {
     parked_.arrived(segment.op, segment.position);
@@ -219,9 +235,12 @@ std::optional<Credit> Exchange::next_credit() {
     credit_due_.pop_front();
     const auto found = ops_.find(key);
     if (found == ops_.end()) continue;
-    const std::uint32_t limit = found->second.reduce->receive_limit();
-    if (limit <= found->second.announced_limit) continue;
-    found->second.announced_limit = limit;
+    Op& op = found->second;
+    op.credit_queued = false;
+    const std::uint32_t limit = op.reduce->receive_limit();
+    if (limit <= op.announced_limit && !op.announce_again) continue;
+    op.announced_limit = limit;
+    op.announce_again = false;
     return Credit{key, limit};
   }
   return std::nullopt;
@@ -229,25 +248,30 @@ std::optional<Credit> Exchange::next_credit() {
 
 void Exchange::previous_link_replaced() {
   for (auto& [key, op] : ops_) {
-    op.announced_limit = 0;
-    credit_due_.push_back(key);
+    op.announce_again = true;
+    queue_credit(key, op);
   }
 }
 
-void Exchange::update(const OpKey& key) {
+void Exchange::queue_credit(const OpKey& key, Op& op) {
+  if (!std::exchange(op.credit_queued, true)) credit_due_.push_back(key);
+}
+
+// By value: the op that the key may belong to can end here.
+void Exchange::update(const OpKey key) {
   Op& op = ops_.at(key);
   if (!op.queued && op.reduce->can_send()) {
     op.queued = true;
     sendable_.push_back(key);
   }
-  // A credit frame for every few segments, not for each; the first says that the op has been
-  // launched here.
+  // A credit frame for every few segments, not for each, unless the ring could stand still without
+  // it.
   const std::uint32_t limit = op.reduce->receive_limit();
   const std::uint32_t step = limits::ring_depth / 2;
   if (limit > op.announced_limit &&
-      (op.announced_limit == 0 || limit - op.announced_limit >= step ||
+      (op.announced_limit < op.reduce->vital_limit() || limit - op.announced_limit >= step ||
        limit == op.reduce->positions()))
-    credit_due_.push_back(key);
+    queue_credit(key, op);
   if (op.reduce->finished()) {
     release_eager(op);
     // The roll-back copies stay with the caller's reference until the verdict.

@@ -72,7 +72,10 @@ class Exchange {
     bool queued = false;                // in sendable_
     std::size_t eager_bytes = 0;        // sent before the next rank's first credit
     std::uint32_t announced_limit = 0;  // last credit sent to the previous rank
-    std::set<std::uint32_t> arriving;   // positions half-way on a lane
+    bool announce_again = false;        // it may be lost
+    bool credit_queued = false;         // in credit_due_
+    std::size_t eager_bytes_received = 0;
+    std::set<std::uint32_t> arriving;  // positions half-way on a lane
   };
 
   std::map<OpKey, Op>::iterator find_op(const OpKey& key);  // of a frame from the previous rank
@@ -80,8 +83,11 @@ class Exchange {
   bool launched(const OpKey& op) const;
   void offer_eagerly(Op& op);
   void deliver_parked(const OpKey& key, RingAllReduce& reduce);
-  void update(const OpKey& key);  // queues what became sendable or creditable; reports the end
+  void update(OpKey key);  // queues what became sendable or creditable; reports the end
+  std::span<std::byte> place_at(const Segment& segment);
+  void queue_credit(const OpKey& key, Op& op);
   void release_eager(Op& op);
+  static bool within_eager_budget(Op& op, const Segment& segment);
   void forget_parked(const OpKey& key);
 
   std::function<void(const OpKey&)> on_finished_;

@@ -116,9 +116,13 @@ void RingAllReduce::release(std::uint32_t position) {
 
 std::uint32_t RingAllReduce::receive_limit() const {
   const bool plenty = scratch_.blocks_in_use() < shared_scratch_blocks;
-  const std::uint32_t window = plenty ? 2 * schedule_.depth() : schedule_.depth() + 1;
-  granted_ = std::max(granted_, std::min(lowest_unreleased_ + window, schedule_.positions()));
+  const std::uint32_t wide = plenty ? lowest_unreleased_ + 2 * schedule_.depth() : 0;
+  granted_ = std::max({granted_, vital_limit(), std::min(wide, schedule_.positions())});
   return granted_;
+}
+
+std::uint32_t RingAllReduce::vital_limit() const {
+  return std::min(lowest_unreleased_ + schedule_.depth() + 1, schedule_.positions());
 }
 
 bool RingAllReduce::finished() const {

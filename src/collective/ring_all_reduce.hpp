@@ -54,6 +54,7 @@ class RingAllReduce {
   std::span<std::byte> destination(std::uint32_t position);
   void arrived(std::uint32_t position);
   std::uint32_t receive_limit() const;  // what the previous rank may be told now; never falls
+  std::uint32_t vital_limit() const;    // what it must be told: below it the ring could stand still
 
   bool finished() const;  // everything sent and received: the result is whole
   void roll_back() const { rollback_.restore(); }  // an in-place buffer holds its input again

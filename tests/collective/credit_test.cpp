@@ -1,0 +1,139 @@
+// Flow control: nobody sends beyond its credit (RingHarness checks every segment), and no window
+// that is ever granted stops the ring.
+#include <gtest/gtest.h>
+
+#include "base/limits.hpp"
+#include "collective/ring_harness.hpp"
+
+namespace pccl::collective {
+namespace {
+
+using test::op_key;
+using test::RingHarness;
+
+class Credit : public testing::TestWithParam<std::uint32_t> {
+ protected:
+  const std::uint32_t world = GetParam();
+};
+INSTANTIATE_TEST_SUITE_P(Worlds, Credit, testing::Range(2u, 9u));
+
+TEST_P(Credit, AloneKeepsTheRingGoing) {
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    RingHarness ring(
+        {.world = world, .lanes = 1 + static_cast<std::uint32_t>(seed % 3), .seed = seed});
+    ring.exhaust_budgets(false);
+    const std::size_t op =
+        ring.add({.count = 25 * 8 * world, .in_place = true, .segment_elements = 8});
+    ring.launch_everywhere(op);
+    ring.run_until_stalled();
+    ring.expect_finished_with_right_result(op);
+    EXPECT_GT(ring.credits_delivered(), world) << "credit was needed";
+  }
+}
+
+// With all shared scratch in use each op gets a window of depth + 1 and no more.
+TEST_P(Credit, OfThePrivateMinimumKeepsTheRingGoing) {
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    RingHarness ring(
+        {.world = world, .lanes = 1 + static_cast<std::uint32_t>(seed % 3), .seed = seed});
+    ring.exhaust_budgets(true);
+    const std::size_t slices = 5 + 4 * seed;
+    const std::size_t op =
+        ring.add({.count = slices * 8 * world, .in_place = true, .segment_elements = 8});
+    ring.launch_everywhere(op);
+    ring.run_until_stalled();
+    ring.expect_finished_with_right_result(op);
+  }
+}
+
+TEST_P(Credit, OfThePrivateMinimumKeepsManyOpsGoing) {
+  RingHarness ring({.world = world, .lanes = 2, .seed = world});
+  ring.exhaust_budgets(true);
+  std::vector<std::size_t> ops;
+  for (std::uint64_t tag = 0; tag < 10; ++tag)
+    ops.push_back(
+        ring.add({.key = op_key(tag), .count = (9 + tag) * 8 * world, .segment_elements = 8}));
+  for (std::uint32_t rank = 0; rank < world; ++rank)
+    for (std::size_t op = 0; op < ops.size(); ++op)
+      ring.launch(rank, ops[rank % 2 == 0 ? op : ops.size() - 1 - op]);
+  ring.run_until_stalled();
+  for (const std::size_t op : ops) ring.expect_finished_with_right_result(op);
+}
+
+// ---- one rank, by hand
+
+struct OneRank {
+  explicit OneRank(std::uint64_t slices, std::uint64_t segment_elements = 100'000)
+      : buffer(2 * slices * segment_elements), schedule(0, 2, buffer.size(), segment_elements, 8) {
+    exchange.enter_epoch(Epoch{1});
+    op = exchange.start(key, schedule, {buffer.data(), buffer.data(), DataType::uint8, RedOp::sum});
+  }
+  std::size_t segments_waiting() {
+    std::size_t count = 0;
+    while (exchange.next_segment()) ++count;
+    return count;
+  }
+  Segment segment(std::uint32_t position) const {
+    return {key, position, static_cast<std::uint32_t>(schedule.received(position).count)};
+  }
+  const OpKey key = op_key(1);
+  std::vector<std::uint8_t> buffer;
+  plan::RingSchedule schedule;
+  Exchange exchange{[](const OpKey&) {}};
+  std::shared_ptr<RingAllReduce> op;
+};
+
+TEST(CreditOfOneRank, NothingLargeLeavesWithoutIt) {
+  OneRank rank(20);
+  EXPECT_EQ(rank.segments_waiting(), 0u);
+  rank.exchange.credit_arrived({rank.key, 3});
+  EXPECT_EQ(rank.segments_waiting(), 3u);
+  rank.exchange.credit_arrived({rank.key, 2});
+  EXPECT_EQ(rank.segments_waiting(), 0u) << "credit is never taken back, nor given twice";
+  rank.exchange.credit_arrived({rank.key, 0xffffffff});
+  EXPECT_EQ(rank.segments_waiting(), 5u) << "the rest of step 0 of the first wave: more needs data";
+}
+
+TEST(CreditOfOneRank, SmallSegmentsLeaveEagerlyWithinTheBudgetOfTheLink) {
+  OneRank rank(200, 60'000);
+  EXPECT_EQ(rank.segments_waiting(), 8u);
+  OneRank tiny(1000, 1);
+  EXPECT_EQ(tiny.segments_waiting(), 8u) << "the first wave's step 0";
+  OneRank large(20, limits::eager_segment_bytes + 1);
+  EXPECT_EQ(large.segments_waiting(), 0u);
+  OneRank just(20, limits::eager_segment_bytes);
+  EXPECT_EQ(just.segments_waiting(), 7u) << "the eighth is over 512 KiB with its header";
+}
+
+TEST(CreditOfOneRank, TheWindowIsTwiceTheDepthAndShrinksWhenScratchIsShort) {
+  OneRank rank(40);
+  const auto first = rank.exchange.next_credit();
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->limit, 16u);
+  EXPECT_FALSE(rank.exchange.next_credit());
+
+  BlockPool scratch(0), rollback(0);
+  std::vector<BlockPool::Block> taken;
+  for (std::size_t block = 0; block < (16u << 20) / limits::segment_bytes; ++block)
+    taken.push_back(scratch.take());
+  RingAllReduce tight(rank.schedule, {rank.buffer.data(), rank.buffer.data()}, scratch, rollback);
+  EXPECT_EQ(tight.receive_limit(), 9u);
+  taken.clear();
+  EXPECT_EQ(tight.receive_limit(), 16u);
+  taken.resize(1);
+  EXPECT_EQ(tight.receive_limit(), 16u) << "never falls";
+}
+
+TEST(CreditOfOneRank, ALargeSegmentAboveItBreaksTheProtocol) {
+  OneRank rank(20);
+  std::string why;
+  EXPECT_FALSE(rank.exchange.segment_begins(rank.segment(0), why)) << "none announced yet";
+  EXPECT_NE(why.find("without credit"), std::string::npos) << why;
+  ASSERT_EQ(rank.exchange.next_credit()->limit, 16u);
+  EXPECT_TRUE(rank.exchange.segment_begins(rank.segment(15), why));
+  EXPECT_FALSE(rank.exchange.segment_begins(rank.segment(16), why));
+}
+
+}  // namespace
+}  // namespace pccl::collective

@@ -1,0 +1,112 @@
+// Segments that came before their op: kept whole and in order, never beyond the budget.
+#include "collective/parked_segments.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/limits.hpp"
+#include "base/live_bytes.hpp"
+#include "collective/ring_harness.hpp"
+
+namespace pccl::collective {
+namespace {
+
+using test::op_key;
+
+constexpr std::uint32_t largest = limits::eager_segment_bytes;
+
+void park(ParkedSegments& parked, const OpKey& op, std::uint32_t position, std::byte content,
+          std::uint32_t length = 10) {
+  ASSERT_TRUE(parked.expect(op, position, length));
+  const auto place = parked.destination(op, position);
+  ASSERT_EQ(place.size(), length);
+  std::fill(place.begin(), place.end(), content);
+  parked.arrived(op, position);
+}
+
+std::vector<std::uint32_t> taken(ParkedSegments& parked, const OpKey& op) {
+  std::vector<std::uint32_t> positions;
+  parked.take(op, [&](std::uint32_t position, std::span<const std::byte> bytes) {
+    for (const std::byte byte : bytes) EXPECT_EQ(byte, static_cast<std::byte>(position));
+    positions.push_back(position);
+  });
+  return positions;
+}
+
+TEST(ParkedSegments, AreDeliveredInOrderOfPosition) {
+  ParkedSegments parked;
+  for (const std::uint32_t position : {5u, 1u, 3u})
+    park(parked, op_key(1), position, static_cast<std::byte>(position));
+  park(parked, op_key(2), 2, std::byte{2});
+  EXPECT_EQ(taken(parked, op_key(1)), (std::vector<std::uint32_t>{1, 3, 5}));
+  EXPECT_EQ(taken(parked, op_key(1)), (std::vector<std::uint32_t>{}));
+  EXPECT_EQ(taken(parked, op_key(2)), (std::vector<std::uint32_t>{2}));
+  EXPECT_EQ(parked.bytes(), 0u);
+}
+
+TEST(ParkedSegments, HalfOnesWaitUntilTheyAreWhole) {
+  ParkedSegments parked;
+  ASSERT_TRUE(parked.expect(op_key(1), 4, 3));
+  park(parked, op_key(1), 5, std::byte{5});
+  EXPECT_EQ(taken(parked, op_key(1)), (std::vector<std::uint32_t>{5}));
+  EXPECT_TRUE(parked.contains(op_key(1), 4));
+  std::fill_n(parked.destination(op_key(1), 4).begin(), 3, std::byte{4});
+  parked.arrived(op_key(1), 4);
+  EXPECT_EQ(taken(parked, op_key(1)), (std::vector<std::uint32_t>{4}));
+}
+
+TEST(ParkedSegments, ASecondOfTheSamePositionIsRefused) {
+  ParkedSegments parked;
+  ASSERT_TRUE(parked.expect(op_key(1), 4, 3));
+  EXPECT_FALSE(parked.expect(op_key(1), 4, 3));
+  EXPECT_TRUE(parked.expect(op_key(1, 1), 4, 3)) << "another launch";
+  EXPECT_EQ(parked.destination(op_key(1), 4).size(), 3u);
+}
+
+TEST(ParkedSegments, UnknownOnesHaveNoPlace) {
+  ParkedSegments parked;
+  EXPECT_TRUE(parked.destination(op_key(1), 0).empty());
+  parked.arrived(op_key(1), 0);
+  parked.drop(op_key(1));
+  EXPECT_FALSE(parked.contains(op_key(1), 0));
+}
+
+TEST(ParkedSegments, AreDroppedByOpAndByEpoch) {
+  ParkedSegments parked;
+  for (const std::uint64_t epoch : {1u, 2u, 3u})
+    for (const std::uint64_t tag : {1u, 2u}) park(parked, op_key(tag, 0, epoch), 0, std::byte{0});
+  parked.drop(op_key(1, 0, 2));
+  EXPECT_FALSE(parked.contains(op_key(1, 0, 2), 0));
+  EXPECT_TRUE(parked.contains(op_key(2, 0, 2), 0));
+  parked.drop_before(Epoch{2});
+  EXPECT_FALSE(parked.contains(op_key(1, 0, 1), 0));
+  EXPECT_TRUE(parked.contains(op_key(2, 0, 2), 0));
+  EXPECT_TRUE(parked.contains(op_key(1, 0, 3), 0));
+  parked.drop_before(Epoch{9});
+  EXPECT_EQ(parked.bytes(), 0u);
+}
+
+TEST(ParkedSegments, AnHonestSendersBudgetFits) {
+  ParkedSegments parked;
+  std::size_t sent = 0;
+  for (std::uint32_t position = 0; sent + largest <= limits::eager_link_bytes; ++position) {
+    EXPECT_TRUE(parked.expect(op_key(1), position, largest));
+    sent += largest;
+  }
+}
+
+TEST(ParkedSegments, AreBoundedInBytesAndNumber) {
+  for (const std::uint32_t length : {0u, 1u, 1000u, largest}) {
+    const std::size_t before = pccl::test::live_bytes();
+    ParkedSegments parked;
+    std::uint64_t accepted = 0;
+    while (parked.expect(op_key(accepted), 7, length)) {
+      ASSERT_LT(++accepted, 100'000u) << "there must be an end";
+    }
+    EXPECT_LE(parked.bytes(), 2 * limits::eager_link_bytes);
+    EXPECT_LT(pccl::test::live_bytes() - before, std::size_t{4} << 20) << length;
+    EXPECT_GE(accepted * (length + 64), limits::eager_link_bytes) << "an honest sender's budget";
+  }
+}
+
+}  // namespace
+}  // namespace pccl::collective

@@ -20,17 +20,29 @@ class Search {
     rest_.erase(rest_.begin());
   }
 
-  bool extend() {
-    if (rest_.empty()) return ring_.size() == 1 || passable(ring_.back(), ring_.front());
-    for (std::size_t index = 0; index < rest_.size(); ++index) {
-      if (steps_++ > search_budget) return false;
-      const PeerId candidate = rest_[index];
-      if (!passable(ring_.back(), candidate)) continue;
-      rest_.erase(rest_.begin() + static_cast<std::ptrdiff_t>(index));
-      ring_.push_back(candidate);
-      if (extend()) return true;
-      ring_.pop_back();
-      rest_.insert(rest_.begin() + static_cast<std::ptrdiff_t>(index), candidate);
+  // Without recursion: a ring may be longer than a stack is deep.
+  bool succeeds() {
+    std::vector<std::size_t> taken;  // the index in rest_ that each member after the first had
+    std::size_t index = 0;           // of the candidate in rest_
+    for (std::uint32_t steps = 0; steps < search_budget; ++steps) {
+      if (rest_.empty() && closes()) return true;
+      if (index < rest_.size()) {
+        if (!passable(ring_.back(), rest_[index])) {
+          ++index;
+          continue;
+        }
+        ring_.push_back(rest_[index]);
+        rest_.erase(rest_.begin() + static_cast<std::ptrdiff_t>(index));
+        taken.push_back(index);
+        index = 0;
+      } else {
+        if (taken.empty()) return false;
+        index = taken.back();
+        taken.pop_back();
+        rest_.insert(rest_.begin() + static_cast<std::ptrdiff_t>(index), ring_.back());
+        ring_.pop_back();
+        ++index;
+      }
     }
     return false;
   }
@@ -38,13 +50,13 @@ class Search {
   const std::vector<PeerId>& ring() const { return ring_; }
 
  private:
+  bool closes() const { return ring_.size() == 1 || passable(ring_.back(), ring_.front()); }
   bool passable(const PeerId& from, const PeerId& to) const {
     return !broken_.contains({from, to});
   }
 
   std::vector<PeerId> ring_, rest_;
   const BrokenPaths& broken_;
-  std::uint32_t steps_ = 0;
 };
 
 }  // namespace
@@ -53,7 +65,7 @@ std::optional<std::vector<PeerId>> ring_order(const std::vector<PeerId>& members
                                               const BrokenPaths& broken) {
   if (members.empty()) return std::vector<PeerId>{};
   Search search(members, broken);
-  if (!search.extend()) return std::nullopt;
+  if (!search.succeeds()) return std::nullopt;
   return search.ring();
 }
 

@@ -87,7 +87,7 @@ std::optional<Frame> decoded(std::span<const std::byte> body) {
 
 class EveryMessage : public testing::TestWithParam<std::size_t> {
  protected:
-  static constexpr int variants = 40;
+  static constexpr int variants = 20;
   Message message(int variant) const {
     return Randomizer(static_cast<std::uint64_t>(variant) * message_count + GetParam())
         .message(GetParam());
@@ -141,7 +141,7 @@ TEST_P(EveryMessage, IsRefusedWithBytesBehindIt) {
 TEST_P(EveryMessage, IsRefusedOrAnotherMessageWhenAByteIsWrong) {
   for (int variant = 0; variant < 4; ++variant) {
     const Bytes body = body_of(message(variant));
-    for (std::size_t at = 0; at < body.size(); ++at)
+    for (std::size_t at = 0; at < body.size(); at += 1 + body.size() / 500)
       for (const int value : {0x00, 0x01, 0x7f, 0x80, 0xff}) {
         Bytes wrong = body;
         wrong[at] = static_cast<std::byte>(value);

@@ -71,17 +71,6 @@ void remember_failure(pcclComm_t& communicator, const char* call, const Answer& 
 
 // ---- Life ----
 
-namespace {
-
-// Lets the calls that are inside the node end with Status::interrupted. Its destructor would do
-// that as well, but it must not run while a call may still be on its way in.
-template <typename Node>
-void interrupt_calls(Node& node) {
-  if constexpr (requires { node.interrupt(); }) node.interrupt();
-}
-
-}  // namespace
-
 bool pcclComm_t::enter() {
   const std::scoped_lock lock(mutex_);
   if (closing_) return false;
@@ -99,7 +88,7 @@ void pcclComm_t::close() {
   std::unique_lock lock(mutex_);
   closing_ =
       true;  // from here on nobody enters, and a connect that has not begun to dial will not begin
-  if (node_ != nullptr) interrupt_calls(*node_);
+  if (node_ != nullptr) node_->interrupt();  // the calls inside it end
   left_.wait(lock, [this] { return calls_inside_ == 0; });
   node = std::move(node_);
   lock.unlock();  // and the node, now without callers, leaves the run in its destructor

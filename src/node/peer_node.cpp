@@ -61,6 +61,7 @@ class PeerNode::Impl final : public PeerIo {
   explicit Impl(PeerOptions options) : options_(options) {}
   ~Impl() override { shut_down(); }
 
+  void interrupt();
   Outcome connect();
   bool connected() const { return accepted_; }
   Outcome call(wire::CallKind what, bool& peers_pending);
@@ -411,7 +412,7 @@ Outcome PeerNode::Impl::await(std::uint64_t tag, ReduceInfo& info) {
 // ---- the end
 // ---------------------------------------------------------------------------------------------
 
-void PeerNode::Impl::shut_down() {
+void PeerNode::Impl::interrupt() {
   Session* session = nullptr;
   {
     const std::lock_guard guard(mutex_);
@@ -422,9 +423,14 @@ void PeerNode::Impl::shut_down() {
     const net::Loop::Hold hold(session->loop);
     feed(membership::LeaveRequested{});
   }
+  const std::lock_guard guard(mutex_);
+  if (connect_) std::exchange(connect_, nullptr)->deliver(interrupted());
+}
+
+void PeerNode::Impl::shut_down() {
+  interrupt();
   {
     std::unique_lock guard(mutex_);
-    if (connect_) std::exchange(connect_, nullptr)->deliver(interrupted());
     nobody_inside_.wait(guard, [this] { return callers_inside_ == 0; });
   }
   if (!session_) return;
@@ -441,6 +447,9 @@ void PeerNode::Impl::shut_down() {
 
 PeerNode::PeerNode(PeerOptions options) : impl_(std::make_unique<Impl>(options)) {}
 PeerNode::~PeerNode() = default;
+void PeerNode::interrupt() {
+  impl_->interrupt();
+}
 Outcome PeerNode::connect() {
   return impl_->connect();
 }

@@ -55,6 +55,10 @@ class PeerNode {
   PeerNode(const PeerNode&) = delete;
   PeerNode& operator=(const PeerNode&) = delete;
 
+  // Every call that is inside, and every later one, returns Status::interrupted or what had
+  // happened before; any thread. The destructor does this, too.
+  void interrupt();
+
   Outcome connect();
   bool connected() const;  // accepted, and not removed since; any thread
   Outcome update_topology();

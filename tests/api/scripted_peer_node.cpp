@@ -25,6 +25,7 @@ PeerNode::~PeerNode() {
   EXPECT_TRUE(script().in_flight.empty()) << "left with ops that nobody awaited";
 }
 
+void PeerNode::interrupt() {}
 Outcome PeerNode::connect() {
   ++script().connects;
   impl_->connected = script().connect.ok();

@@ -6,6 +6,7 @@
 //
 // Commands run in order on the main thread. `now COMMAND` runs at once on the thread that reads
 // stdin, and `stop` ends a running loop. The process ends with stdin.
+#include <fcntl.h>
 #include <pccl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -174,6 +175,7 @@ class Tensor {
 class Peer {
  public:
   std::atomic<bool> stop = false;
+  std::atomic<std::uint64_t> rounds = 0;  // of all loops together
 
   void run(const Command& command, const std::string& prefix = "") {
     using Method = pcclResult_t (Peer::*)(const Command&, Words&);
@@ -339,12 +341,12 @@ class Peer {
     return result;
   }
 
-  // Launches until a launch is refused, then awaits all of them.
+  // Launches until a launch is refused or `limit` is reached, then awaits all of them.
   pcclResult_t flood(const Command& command, Words& words) {
     std::uint32_t number = id_;
     pcclResult_t refused = pcclSuccess;
     std::vector<pcclAsyncReduceOp_t> handles;
-    std::vector<std::uint32_t> received(5000);
+    std::vector<std::uint32_t> received(command.number("limit", 5000));
     while (handles.size() < received.size()) {
       pcclReduceDescriptor_t descriptor{};
       descriptor.count = 1;
@@ -354,15 +356,13 @@ class Peer {
       refused = pcclAllReduceAsync(&number, &received[handles.size()], &descriptor, comm_, &handle);
       if (refused != pcclSuccess) break;
       handles.push_back(handle);
-      // Nobody else has begun: nothing can end before all have launched the limit.
     }
     words.add("launched", handles.size());
     print("event flooded launched=" + std::to_string(handles.size()) +
           " result=" + name_of(refused) + " | " + last_error());
     std::size_t succeeded = 0;
-    if (command.number("await", 1) != 0)
-      for (const auto& handle : handles)
-        succeeded += pcclAwaitAsyncReduce(&handle, nullptr) == pcclSuccess ? 1 : 0;
+    for (const auto& handle : handles)
+      succeeded += pcclAwaitAsyncReduce(&handle, nullptr) == pcclSuccess ? 1 : 0;
     words.add("succeeded", succeeded);
     return refused;
   }
@@ -374,6 +374,7 @@ class Peer {
     std::uint64_t rounds = 0, failures = 0, wrong = 0;
     bool news = true;  // the next success is worth telling
     std::uint32_t world = 0;
+    std::uint64_t last_success = now_ns(), longest_pause = 0;
   };
 
   // All-reduces until someone's vote to stop has been summed, with pump: admitting who waits after
@@ -396,6 +397,7 @@ class Peer {
                                             : round(command, state, stopping);
       if (result == pcclSuccess) {
         ++state.rounds;
+        ++rounds;
         tell_success(state);
         if (!stopping && command.number("pump") != 0) result = pump();
         if (result != pcclSuccess) break;
@@ -414,6 +416,7 @@ class Peer {
     words.add("rounds", state.rounds)
         .add("failures", state.failures)
         .add("wrong", state.wrong)
+        .add("longest_pause", state.longest_pause)
         .add("world", group_world());
     return result == pcclRankConnectionLost ? pcclSuccess : result;
   }
@@ -425,6 +428,9 @@ class Peer {
   }
 
   void tell_success(LoopState& state) {
+    const std::uint64_t now = now_ns();
+    state.longest_pause = std::max(state.longest_pause, now - state.last_success);
+    state.last_success = now;
     if (!state.news && group_world() == state.world) return;
     state.news = false;
     state.world = group_world();
@@ -491,13 +497,19 @@ class Peer {
   // Like PyTorch's data loaders: a child that knows nothing of the library. It outlives this
   // process, the test ends it; the alarm is for a test that cannot.
   pcclResult_t fork_child(const Command&, Words& words) {
+    std::array<int, 2> born{};
+    if (::pipe2(born.data(), O_CLOEXEC) != 0) return pcclInternalError;
     const pid_t child = ::fork();
     if (child == 0) {
       alarm(300);
-      ::close(STDIN_FILENO);
-      ::close(STDOUT_FILENO);
+      for (const int fd : {STDIN_FILENO, STDOUT_FILENO, born[0], born[1]}) ::close(fd);
       while (true) ::pause();
     }
+    ::close(born[1]);
+    char nothing = 0;
+    // Its end of the pipe closes once the child has come back from fork().
+    [[maybe_unused]] const ssize_t ended = ::read(born[0], &nothing, 1);
+    ::close(born[0]);
     words.add("child", child);
     return child > 0 ? pcclSuccess : pcclInternalError;
   }
@@ -553,6 +565,8 @@ int main_loop() {
     while (std::getline(std::cin, line)) {
       if (line == "stop") {
         peer.stop = true;
+      } else if (line == "progress") {
+        print("progress now rounds=" + std::to_string(peer.rounds));
       } else if (line.starts_with("now ")) {
         peer.run(Command(line.substr(4)), "now-");
       } else {

@@ -88,13 +88,32 @@ void Peer::create() {
   if (!created.ok()) throw std::runtime_error(name() + ": " + created.whole);
 }
 
+namespace {
+bool is_answer(const Line& line) {
+  return line.verb == "done" && !line.name.starts_with("now-");
+}
+}  // namespace
+
 Line Peer::answer(Clock::duration within) {
   return wait_for(
       "an answer", [](const Line& line) { return line.verb == "done"; }, within);
 }
 
 bool Peer::has_answered() {
-  return has([](const Line& line) { return line.verb == "done"; });
+  return has(is_answer);
+}
+
+std::uint64_t Peer::rounds() {
+  say("progress");
+  return wait_for("progress", [](const Line& line) { return line.verb == "progress"; })
+      .number("rounds");
+}
+
+void Peer::wait_for_progress() {
+  const std::uint64_t before = rounds();
+  const auto deadline = Clock::now() + patience;
+  while (rounds() < before + 2)
+    if (Clock::now() > deadline) throw std::runtime_error(name() + " does not go on");
 }
 
 Line Peer::event(const std::string& event_name, Clock::duration within) {
@@ -232,6 +251,12 @@ std::vector<Line> answers(const std::vector<Peer*>& peers, Clock::duration withi
 
 void expect_all(const std::vector<Line>& lines, const std::string& result) {
   for (const Line& line : lines) EXPECT_EQ(line.result, result) << line.whole;
+}
+
+void wait_until_pending(const std::vector<Peer*>& accepted) {
+  const auto deadline = Clock::now() + patience;
+  while (ask_all(accepted, "pending").front().number("pending") == 0)
+    if (Clock::now() > deadline) throw std::runtime_error("nobody is pending");
 }
 
 std::vector<Line> stop_loop(const std::vector<Peer*>& peers) {

@@ -43,6 +43,8 @@ class Peer : public Process {
   Line event(const std::string& name, Clock::duration within = patience);
   Line event_after(const std::string& name, std::uint64_t t, Clock::duration within = patience);
   bool has_answered();
+  std::uint64_t rounds();    // that its loops have done
+  void wait_for_progress();  // until a round that begins now has ended
   // The port at which its ring predecessor dials it.
   std::uint16_t p2p_port() const;
   std::size_t resident_kib() const;
@@ -83,6 +85,10 @@ class LiveRun {
 std::vector<Line> ask_all(const std::vector<Peer*>& peers, const std::string& command);
 std::vector<Line> answers(const std::vector<Peer*>& peers, Clock::duration within = patience);
 void expect_all(const std::vector<Line>& lines, const std::string& result);
+
+// Until all pending peers are registered at the master, as the accepted peers (who must be idle)
+// see.
+void wait_until_pending(const std::vector<Peer*>& accepted);
 
 // Ends a running loop and checks that nothing in it was wrong; the answers.
 std::vector<Line> stop_loop(const std::vector<Peer*>& peers);

@@ -155,7 +155,9 @@ TEST_F(SinglePeer, DestroyEndsAConnectThatWaitsInAnotherThread) {
   for (const auto head_start : {0us, 200us, 20000us}) {
     Communicator candidate(loopback(master_port));
     // The member never calls pcclUpdateTopology: the candidate waits for ever.
-    auto connecting = std::async(std::launch::async, [&] { return pcclConnect(candidate); });
+    auto connecting =
+        std::async(std::launch::async,
+                   [handle = static_cast<pcclComm_t*>(candidate)] { return pcclConnect(handle); });
     std::this_thread::sleep_for(head_start);  // no state to wait for: any moment must do
     candidate.destroy();
     ASSERT_EQ(connecting.wait_for(10s), std::future_status::ready);

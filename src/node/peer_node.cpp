@@ -72,7 +72,8 @@ class PeerNode::Impl final : public PeerIo {
  private:
   // What lives from a connect to its failure, or to the end of the node.
   struct Session {
-    ~Session();
+    ~Session() { stop(); }
+    void stop();  // nothing runs in it any more; before that, `session_` must point to it
     net::Loop loop;
     std::unique_ptr<PeerCore> core;
     std::unique_ptr<PeerLinks> links;
@@ -149,10 +150,9 @@ class PeerNode::Impl final : public PeerIo {
 // ---- connect
 // ---------------------------------------------------------------------------------------------
 
-PeerNode::Impl::Session::~Session() {
+void PeerNode::Impl::Session::stop() {
   loop.stop();
   if (thread.joinable()) thread.join();
-  // Nobody runs the loop any more; what is left of it goes with its members.
 }
 
 Outcome PeerNode::Impl::connect() {
@@ -192,13 +192,12 @@ Outcome PeerNode::Impl::connect() {
 
 // A session that failed to connect is replaced; one that connected is not, even after it has ended.
 Outcome PeerNode::Impl::open_session() {
-  std::unique_ptr<Session> failed;
-  {
+  if (session_ && session_->failed) {
+    session_->stop();
     const std::lock_guard guard(mutex_);
     if (shutting_down_) return interrupted();
-    if (session_ && session_->failed) failed = std::move(session_);
+    session_.reset();
   }
-  failed.reset();
   if (session_) {
     const net::Loop::Hold hold(session_->loop);
     const auto& machine = session_->core->machine();
@@ -442,6 +441,7 @@ void PeerNode::Impl::shut_down() {
     session_->core->roll_back_done(ended);
     ended.ring.reset();
   }
+  session_->stop();
   session_.reset();
 }
 

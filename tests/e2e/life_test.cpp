@@ -68,6 +68,19 @@ TEST(Life, DestroyedByAnotherThreadWhileInConnect) {
   EXPECT_TRUE(candidate.answer().ok());
 }
 
+// The loop thread is about to run a timer when its communicator goes: connect gives up when the
+// first heartbeat is due.
+TEST(Life, GivesUpWhenAHeartbeatIsDue) {
+  LiveRun run({.peer_timeout_s = 0.12 * slack});
+  run.join(1);
+  Peer& candidate =
+      run.start({.environment = {{"PCCL_CONNECT_TIMEOUT", std::to_string(0.02 * slack)}}});
+  EXPECT_TRUE(candidate.ask("destroy").ok());
+  const Line churned =
+      candidate.ask("churn count=100 host=127.0.0.1 port=" + std::to_string(run.port()));
+  EXPECT_EQ(churned.result, "pcclMasterConnectionFailed") << churned.whole;
+}
+
 TEST(Life, DestroyedWithRunningOps) {
   LiveRun run;
   const auto peers = run.join(3);

@@ -184,7 +184,8 @@ class Peer {
         {"join", &Peer::join},     {"update", &Peer::update},     {"pending", &Peer::pending},
         {"sizes", &Peer::sizes},   {"reduce", &Peer::reduce},     {"launch", &Peer::launch},
         {"await", &Peer::await},   {"shuffled", &Peer::shuffled}, {"flood", &Peer::flood},
-        {"loop", &Peer::loop},     {"fork", &Peer::fork_child},   {"absurd", &Peer::absurd}};
+        {"loop", &Peer::loop},     {"fork", &Peer::fork_child},   {"absurd", &Peer::absurd},
+        {"churn", &Peer::churn}};
     Words words;
     const auto method = methods.find(command.name());
     if (method == methods.end()) {
@@ -512,6 +513,17 @@ class Peer {
     ::close(born[0]);
     words.add("child", child);
     return child > 0 ? pcclSuccess : pcclInternalError;
+  }
+
+  // Communicators that come and go, each after an attempt to connect.
+  pcclResult_t churn(const Command& command, Words& words) {
+    pcclResult_t result = pcclSuccess;
+    for (std::uint64_t i = 0; i < command.number("count"); ++i) {
+      create(command, words);
+      result = pcclConnect(comm_);
+      pcclDestroyCommunicator(comm_.exchange(nullptr));
+    }
+    return result;
   }
 
   // Arguments that no program means: each must be refused, and nothing else happen.

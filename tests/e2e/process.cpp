@@ -128,7 +128,7 @@ Line Process::wait_for(const std::string& what, const std::function<bool(const L
       lines_.erase(found);
       return line;
     }
-    if (output_ended_) give_up(what, "the process has ended");
+    if (output_ended_) give_up(what, "the process has ended, " + std::to_string(wait_for_end()));
     const auto rest = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
     if (rest.count() <= 0) give_up(what, "time is up");
     pollfd poll{stdout_, POLLIN, 0};
@@ -141,7 +141,7 @@ bool Process::has(const std::function<bool(const Line&)>& wanted) {
   return std::any_of(lines_.begin(), lines_.end(), wanted);
 }
 
-void Process::give_up(const std::string& what, const char* why) {
+void Process::give_up(const std::string& what, const std::string& why) {
   throw std::runtime_error(name_ + ": waited for " + what + ": " + why + "\n" + transcript());
 }
 

@@ -68,7 +68,7 @@ class Process {
  private:
   void read_some();
   bool reap(bool block);
-  [[noreturn]] void give_up(const std::string& what, const char* why);
+  [[noreturn]] void give_up(const std::string& what, const std::string& why);
 
   std::string name_;
   pid_t pid_ = -1;

@@ -27,7 +27,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 KIB, MIB = 1 << 10, 1 << 20
-START_LIMIT_S, ORDER_LIMIT_S = 120, 120
+START_LIMIT_S, ORDER_LIMIT_S = 120, 300
 _libc = ctypes.CDLL(None)
 
 
@@ -361,6 +361,7 @@ def main():
     add("--in-place", action="store_true")
     add("--json", default="-", help="file to append one line per size to; '-': none")
     options = parser.parse_args()
+    options.bin = options.bin.resolve()
     good = all([compare(world, options) for world in options.world])
     sys.exit(0 if good else 1)
 

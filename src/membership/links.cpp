@@ -13,6 +13,7 @@ namespace {
 
 // A link that stood and broke is dialled again; one that keeps breaking is a broken path.
 constexpr int breaks_tolerated = 2;
+constexpr Duration breaks_remembered = std::chrono::minutes(1);
 
 }  // namespace
 
@@ -32,7 +33,8 @@ void MasterMachine::on_link_failed(Peer& peer, const wire::LinkFailed& failed) {
   if (accused == nullptr) return;
   note(fmt::format("{} reports that its link {} {} failed: {}", peer.name(),
                    failed.outgoing ? "to" : "from", accused->name(), failed.why));
-  state.suspicions.push_back({peer.id, failed.peer, failed.outgoing, failed.fault, failed.why});
+  state.suspicions.push_back({peer.id, failed.peer, failed.outgoing, failed.fault, failed.why, now_,
+                              now_ - accused->heard});
   send(*accused, heartbeat(state, true));
 }
 
@@ -52,8 +54,15 @@ void MasterMachine::break_path(Group group, const Suspicion& suspicion) {
   GroupState& state = groups_.at(group);
   const auto path = suspicion.outgoing ? std::pair{suspicion.from, suspicion.to}
                                        : std::pair{suspicion.to, suspicion.from};
+  // Who answers late, or was not heard for a while before, did not run or did not hear us: this
+  // explains the failure better than the path does.
+  const bool stalled =
+      now_ - suspicion.since > heartbeat_interval() || suspicion.silent > 2 * heartbeat_interval();
+  Breaks& breaks = state.breaks[path];
+  if (now_ - breaks.last > breaks_remembered) breaks.count = 0;
+  breaks.last = now_;
   const bool gone =
-      suspicion.fault != wire::LinkFault::broke || ++state.breaks[path] > breaks_tolerated;
+      (suspicion.fault != wire::LinkFault::broke && !stalled) || ++breaks.count > breaks_tolerated;
   if (gone) state.broken.insert(path);
   recover(group, fmt::format("the path from {} to {} broke: {}", find(path.first)->name(),
                              find(path.second)->name(), suspicion.why));
@@ -75,10 +84,16 @@ void MasterMachine::close_overdue_linking() {
   for (const PeerId id : late) remove(id, "it neither opened its links nor said why, in time");
 }
 
+// With as many broken paths, whoever cannot be reached goes before whoever cannot reach it: a
+// closed door is the commoner fault.
 PeerId MasterMachine::most_broken(const GroupState& group, const std::vector<PeerId>& among) const {
   const auto broken_paths = [&](PeerId id) {
-    return std::count_if(group.broken.begin(), group.broken.end(),
-                         [id](const auto& path) { return path.first == id || path.second == id; });
+    std::pair<int, int> paths;  // all, to it
+    for (const auto& [from, to] : group.broken) {
+      paths.first += from == id || to == id;
+      paths.second += to == id;
+    }
+    return paths;
   };
   return *std::max_element(among.begin(), among.end(),
                            [&](PeerId a, PeerId b) { return broken_paths(a) < broken_paths(b); });

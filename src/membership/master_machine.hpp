@@ -90,6 +90,12 @@ class MasterMachine {
     bool outgoing;
     wire::LinkFault fault;
     std::string why;
+    Instant since;
+    Duration silent;  // for how long `to` had not been heard then
+  };
+  struct Breaks {  // of a link that stood, or whose end did not run
+    int count = 0;
+    Instant last;
   };
   struct GroupState {
     Epoch epoch;               // in force
@@ -97,7 +103,7 @@ class MasterMachine {
     std::vector<PeerId> ring;  // of the epoch in force
     std::optional<Linking> linking;
     plan::BrokenPaths broken;
-    std::map<std::pair<PeerId, PeerId>, int> breaks;  // links that stood and broke, by path
+    std::map<std::pair<PeerId, PeerId>, Breaks> breaks;  // by path
     std::vector<Suspicion> suspicions;
     std::map<OpKey, Op> ops;
     std::deque<OpKey> mismatched;  // decided; a begin that crossed the verdict is ignored

@@ -76,6 +76,8 @@ void MasterMachine::recover(Group group, const std::string& why) {
     return !peers_.contains(b.first.first) || !peers_.contains(b.first.second);
   });
   if (admission_) {
+    state.ops
+        .clear();  // void in the epoch to come, and the ring that they counted on is shorter now
     propose_admission(group);
     return continue_admission();
   }

@@ -31,6 +31,10 @@ void MasterMachine::on_link_failed(Peer& peer, const wire::LinkFailed& failed) {
   if (neighbour != failed.peer) return;
   Peer* const accused = find(failed.peer);
   if (accused == nullptr) return;
+  if (std::any_of(state.suspicions.begin(), state.suspicions.end(), [&](const Suspicion& s) {
+        return s.from == peer.id && s.outgoing == failed.outgoing;
+      }))
+    return;  // being looked into
   note(fmt::format("{} reports that its link {} {} failed: {}", peer.name(),
                    failed.outgoing ? "to" : "from", accused->name(), failed.why));
   state.suspicions.push_back({peer.id, failed.peer, failed.outgoing, failed.fault, failed.why, now_,
@@ -58,11 +62,16 @@ void MasterMachine::break_path(Group group, const Suspicion& suspicion) {
   // explains the failure better than the path does.
   const bool stalled =
       now_ - suspicion.since > heartbeat_interval() || suspicion.silent > 2 * heartbeat_interval();
+  // Both ends of a link see it break, each in its own time and perhaps in another epoch: one
+  // incident.
   Breaks& breaks = state.breaks[path];
   if (now_ - breaks.last > breaks_remembered) breaks.count = 0;
-  breaks.last = now_;
+  if (breaks.count == 0 || now_ - breaks.last > heartbeat_interval()) {
+    ++breaks.count;
+    breaks.last = now_;
+  }
   const bool gone =
-      (suspicion.fault != wire::LinkFault::broke && !stalled) || ++breaks.count > breaks_tolerated;
+      (suspicion.fault != wire::LinkFault::broke && !stalled) || breaks.count > breaks_tolerated;
   if (gone) state.broken.insert(path);
   recover(group, fmt::format("the path from {} to {} broke: {}", find(path.first)->name(),
                              find(path.second)->name(), suspicion.why));

@@ -134,7 +134,11 @@ void PeerMachine::on_installed(const wire::EpochInstalled& installed) {
     enter(*std::exchange(proposed_, std::nullopt));
     keep_links_of(ring_);
   }
-  if (ring_.epoch == installed.epoch) ring_.counts = installed.counts;
+  if (ring_.epoch != installed.epoch || ring_.members.empty())
+    return leave(Status::master_lost,
+                 fmt::format("protocol error: installed epoch {}, which was never proposed",
+                             installed.epoch.value));
+  ring_.counts = installed.counts;
   if (standing_ == Standing::pending) {
     standing_ = Standing::accepted;
     see_newest();

@@ -62,6 +62,8 @@ class PeerMachine {
     OpHandle handle;
     std::uint32_t world_size = 0;
     bool moves_data = false;
+    bool finished = false;         // with its data
+    std::size_t result_bytes = 0;  // that a commit carries: star only
   };
 
   // peer_machine.cpp
@@ -93,6 +95,7 @@ class PeerMachine {
   void on(const OpFinished& event);
   void on(const FailureSeen&);
   void on_verdict(const wire::OpVerdict& verdict);
+  bool may_be_committed(const wire::OpVerdict& verdict) const;
   void end_op(std::map<OpKey, Op>::iterator op, Outcome outcome,
               std::vector<std::byte> result = {});
   void end_all_ops(Status status, const std::string& why);

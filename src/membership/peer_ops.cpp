@@ -56,7 +56,8 @@ void PeerMachine::on(const LaunchRequested& event) {
   next = next.next();
   const bool star = event.descriptor.algorithm == wire::Algorithm::star;
   const auto world = static_cast<std::uint32_t>(ring_.members.size());
-  const auto op = ops_.emplace(key, Op{event.handle, world, !star}).first;
+  const auto op =
+      ops_.emplace(key, Op{event.handle, world, !star, false, event.input.size()}).first;
   if (const auto early = early_.find(key); early != early_.end()) {
     effects_.push_back(PassOver{key});
     op->second.moves_data = false;
@@ -73,11 +74,18 @@ void PeerMachine::on(const LaunchRequested& event) {
 }
 
 void PeerMachine::on(const OpFinished& event) {
-  if (ops_.contains(event.op)) send(wire::OpDone{event.op});
+  const auto op = ops_.find(event.op);
+  if (op == ops_.end()) return;
+  op->second.finished = true;
+  send(wire::OpDone{event.op});
 }
 
 void PeerMachine::on_verdict(const wire::OpVerdict& verdict) {
   if (verdict.op.epoch != ring_.epoch && !mutant(Mutant::ops_survive_epoch)) return;
+  if (verdict.outcome == wire::OpOutcome::committed && !may_be_committed(verdict))
+    return leave(Status::master_lost,
+                 fmt::format("protocol error: {} cannot be committed with {} bytes of result",
+                             to_string(verdict.op), verdict.result.size()));
   newest_verdict_ = std::max(newest_verdict_, verdict.number);
   if (!mutant(Mutant::forgotten_verdict)) kept_[{verdict.op.epoch, verdict.number}] = verdict;
   if (++unreported_verdicts_ >= verdicts_per_report) {
@@ -85,10 +93,17 @@ void PeerMachine::on_verdict(const wire::OpVerdict& verdict) {
     send(heartbeat(false));
   }
   const auto op = ops_.find(verdict.op);
-  if (op != ops_.end())
-    end_op(op, outcome_of(verdict), verdict.result);
-  else
-    early_[verdict.op] = verdict;
+  if (op != ops_.end()) return end_op(op, outcome_of(verdict), verdict.result);
+  early_[verdict.op] = verdict;
+  effects_.push_back(PassOver{verdict.op});
+}
+
+// The caller's buffer takes the result, and is the caller's again.
+bool PeerMachine::may_be_committed(const wire::OpVerdict& verdict) const {
+  const auto found = ops_.find(verdict.op);
+  if (found == ops_.end()) return false;
+  const Op& op = found->second;
+  return (op.finished || !op.moves_data) && verdict.result.size() == op.result_bytes;
 }
 
 void PeerMachine::end_op(std::map<OpKey, Op>::iterator op, Outcome outcome,

@@ -68,7 +68,7 @@ struct ControlChannel::State : std::enable_shared_from_this<State> {
     }
     queue.clear();
     written = 0;
-    if (farewell) stream.close();
+    if (farewell) stream.finish_sending();
   }
 
   void fail(const std::string& why) {

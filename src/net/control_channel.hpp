@@ -27,7 +27,10 @@ class ControlChannel {
   void start(OnFrame on_frame, OnClosed on_closed);
   void raise_limit(std::size_t frame_limit);
   void send(Term term, const wire::Message& message);
-  void close_after_sending();  // delivers no more frames; closes when what is queued has gone out
+  // Delivers no more frames; ends when what is queued has gone out and the other side has ended,
+  // too. A close before that would answer whatever still arrives with a reset, which can overtake
+  // the farewell: the owner decides how long it is worth waiting.
+  void close_after_sending();
   void close();
   const Endpoint& remote() const;
 

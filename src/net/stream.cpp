@@ -69,6 +69,10 @@ void Stream::close() {
   if (state_) state_->close();
 }
 
+void Stream::finish_sending() {
+  if (open()) ::shutdown(state_->socket.get(), SHUT_WR);
+}
+
 void Stream::close_with_reset() {
   if (!open()) return;
   const linger reset{1, 0};

@@ -32,6 +32,7 @@ class Stream {
   const Endpoint& remote() const;
   bool open() const;
   void close();
+  void finish_sending();    // the other side reads an end after what has been sent; reading goes on
   void close_with_reset();  // the other side sees an error at once, unsent bytes are dropped
 
   Transfer read(std::span<std::byte> first, std::span<std::byte> second = {});

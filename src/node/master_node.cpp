@@ -22,8 +22,10 @@ namespace pccl::node {
 
 namespace {
 
-// A connection that is being closed may still have its farewell to send for this long.
-constexpr auto farewell_time = std::chrono::seconds(1);
+// So long, and so many at a time, closed connections wait for the other side to have read why: it
+// may be a peer that was cut off, and comes back.
+constexpr auto farewell_time = std::chrono::seconds(30);
+constexpr std::size_t farewells = 256;
 
 std::uint64_t random_number() {
   std::uint64_t number = 0;
@@ -166,6 +168,7 @@ void MasterNode::Impl::close(Connection connection) {
   auto channel = channels_.extract(connection);
   if (!channel) return;
   channel.mapped()->close_after_sending();
+  if (leaving_.size() >= farewells) leaving_.pop_front();
   leaving_.push_back({std::move(channel.mapped()), net::Loop::now() + farewell_time});
 }
 

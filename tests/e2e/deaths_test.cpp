@@ -54,5 +54,98 @@ TEST(Deaths, SeveralWithRetryOneByOne) {
   kill_and_relaunch("loop pump retry tensors=8 in_flight=1 count=20000", 3);
 }
 
+TEST(Deaths, BuffersAndAttributesOfTheSurvivors) {
+  LiveRun run;
+  const auto peers = run.join(3);
+  const std::vector<Peer*> survivors{peers[0], peers[1]};
+  for (const std::size_t count : {std::size_t{100}, std::size_t{1} << 20})
+    for (Peer* peer : survivors)
+      peer->say("reduce tag=7 inplace=1 type=10 op=0 count=" + std::to_string(count));
+  // The second pair of calls waits behind the first, which waits for the third peer.
+  peers[2]->kill();
+  for (int call = 0; call < 2; ++call)
+    for (Peer* peer : survivors) {
+      const Line line = peer->answer();
+      if (call == 0) {
+        EXPECT_EQ(line.result, "pcclRankConnectionLost") << line.whole;
+        EXPECT_EQ(line.number("intact"), 1U) << line.whole;
+        EXPECT_NE(line.text.find("was lost"), std::string::npos) << line.whole;
+      } else {
+        EXPECT_TRUE(line.ok()) << line.whole;
+        EXPECT_EQ(line.number("world"), 2U) << line.whole;
+      }
+    }
+  for (const Line& line : ask_all(survivors, "sizes"))
+    for (const char* size : {"global", "world", "largest"})
+      EXPECT_EQ(line.number(size), 2U) << line.whole;
+}
+
+// A departure that nobody was told of yet: the next call fails once, then the world is two.
+TEST(Deaths, BetweenCalls) {
+  LiveRun run({.peer_timeout_s = 60});
+  const auto peers = run.join(3);
+  const std::vector<Peer*> survivors{peers[0], peers[1]};
+  peers[2]->kill();
+  for (const Line& line : ask_all(survivors, "sizes"))
+    EXPECT_EQ(line.number("world"), 3U) << "attributes change in calls only: " << line.whole;
+  for (const Line& line :
+       ask_all(survivors, "reduce tag=7 inplace=1 type=10 op=0 count=9000 seed=4")) {
+    EXPECT_EQ(line.result, "pcclRankConnectionLost") << line.whole;
+    EXPECT_EQ(line.number("intact"), 1U) << line.whole;
+  }
+  for (const Line& line :
+       ask_all(survivors, "reduce tag=7 inplace=1 type=10 op=0 count=9000 seed=4")) {
+    EXPECT_TRUE(line.ok()) << line.whole;
+    EXPECT_EQ(line.number("world"), 2U) << line.whole;
+  }
+  // The last one standing.
+  survivors[1]->kill();
+  const Line lost = survivors[0]->ask("reduce tag=7 inplace=1 type=10 op=0 count=9000");
+  EXPECT_EQ(lost.result, "pcclRankConnectionLost") << lost.whole;
+  const Line alone = survivors[0]->ask("reduce tag=7 inplace=1 type=10 op=0 count=9000");
+  EXPECT_EQ(alone.result, "pcclTooFewPeers") << alone.whole;
+  EXPECT_TRUE(survivors[0]->ask("update").ok());
+}
+
+TEST(Deaths, DuringUpdateTopology) {
+  LiveRun run;
+  auto peers = run.join(4);
+  // Before it has called, while the others wait for its vote.
+  for (std::size_t i = 0; i < 3; ++i) peers[i]->say("update");
+  peers[3]->kill();
+  peers.pop_back();
+  expect_all(answers(peers), "pcclSuccess");
+  for (const Line& line : ask_all(peers, "sizes"))
+    EXPECT_EQ(line.number("world"), 3U) << line.whole;
+  // After it has called: its vote goes with it.
+  peers[2]->say("update");
+  peers[0]->say("update");
+  peers[2]->kill();
+  peers.pop_back();
+  expect_all({peers[1]->ask("update")}, "pcclSuccess");
+  expect_all({peers[0]->answer()}, "pcclSuccess");
+  for (const Line& line : ask_all(peers, "sizes"))
+    EXPECT_EQ(line.number("world"), 2U) << line.whole;
+  for (const Line& line : ask_all(peers, "reduce tag=7 type=10 op=0 count=9000 seed=4"))
+    EXPECT_TRUE(line.ok()) << line.whole;
+}
+
+TEST(Deaths, OfNewcomersInTheMiddleOfTheirJoin) {
+  LiveRun run;
+  auto peers = run.join(3);
+  for (Peer* peer : peers) peer->say("loop pump count=20000");
+  for (Peer* peer : peers) peer->event("ok");
+  std::mt19937 random(4711);
+  for (int kill = 0; kill < 15; ++kill) {
+    Peer& newcomer = run.start();
+    newcomer.say("connect");
+    newcomer.say("loop pump count=20000");
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 6000));  // when it happens
+    newcomer.kill();
+    for (Peer* peer : peers) peer->wait_for_progress();
+  }
+  for (const Line& line : stop_loop(peers)) EXPECT_EQ(line.number("world"), 3U) << line.whole;
+}
+
 }  // namespace
 }  // namespace e2e

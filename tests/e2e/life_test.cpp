@@ -157,7 +157,9 @@ TEST(Life, MasterKilled) {
                                          "pcclRankConnectionLost"};
   for (std::size_t i = 0; i < 3; ++i) {
     const Line line = peers[i]->answer();
-    EXPECT_EQ(line.result, results[i]) << line.whole;
+    // The reduce may reach its peer only after the news of the master's death: then it is refused.
+    const bool refused = i == 2 && line.result == "pcclInvalidUsage";
+    EXPECT_TRUE(line.result == results[i] || refused) << line.whole;
     EXPECT_NE(line.text.find("master"), std::string::npos) << line.whole;
   }
   const Line awaited = peers[3]->ask("await tag=1");

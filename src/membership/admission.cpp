@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/mutant.hpp"
 #include "membership/master_machine.hpp"
@@ -66,15 +67,6 @@ std::optional<std::vector<PeerId>> MasterMachine::ring_with_candidates(Group gro
 void MasterMachine::recover(Group group, const std::string& why) {
   GroupState& state = groups_.at(group);
   std::erase_if(state.ring, [this](PeerId id) { return !peers_.contains(id); });
-  std::erase_if(state.suspicions, [this](const Suspicion& s) {
-    return !peers_.contains(s.from) || !peers_.contains(s.to);
-  });
-  std::erase_if(state.broken, [this](const auto& path) {
-    return !peers_.contains(path.first) || !peers_.contains(path.second);
-  });
-  std::erase_if(state.breaks, [this](const auto& b) {
-    return !peers_.contains(b.first.first) || !peers_.contains(b.first.second);
-  });
   if (admission_) {
     state.ops
         .clear();  // void in the epoch to come, and the ring that they counted on is shorter now
@@ -98,7 +90,7 @@ void MasterMachine::propose(Group group, std::vector<PeerId> ring, wire::EpochRe
                             const std::string& why) {
   GroupState& state = groups_[group];
   if (!(mutant(Mutant::epoch_not_bumped) && reason == wire::EpochReason::recovery))
-    state.newest = state.newest.next();
+    state.newest = std::max(state.newest, forgotten_).next();
   wire::EpochProposed proposal{.epoch = state.newest,
                                .reason = reason,
                                .ring = members_of(ring),
@@ -180,6 +172,15 @@ void MasterMachine::finish_admission() {
   }
   admission_groups_.clear();
   answer_all({.counts = after});
+}
+
+void MasterMachine::forget_empty_groups() {
+  if (admission_ || !std::exchange(someone_left_, false)) return;
+  std::erase_if(groups_, [this](const auto& entry) {
+    if (!entry.second.ring.empty()) return false;
+    forgotten_ = std::max(forgotten_, entry.second.newest);
+    return true;
+  });
 }
 
 std::vector<wire::Member> MasterMachine::members_of(const std::vector<PeerId>& ring) const {

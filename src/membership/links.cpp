@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "membership/master_machine.hpp"
 
@@ -21,9 +22,10 @@ void MasterMachine::on_link_failed(Peer& peer, const wire::LinkFailed& failed) {
   const auto found = groups_.find(peer.group);
   if (found == groups_.end()) return;
   GroupState& state = found->second;
-  const bool of_linking = state.linking && state.linking->epoch == failed.epoch;
-  if (!of_linking && failed.epoch != state.epoch) return;  // of a ring that is history
-  const std::vector<PeerId>& ring = of_linking ? state.linking->ring : state.ring;
+  // Of a ring that is history, or that another proposal is about to replace: whoever is proposed
+  // dials what is missing anyway.
+  if (failed.epoch != (state.linking ? state.linking->epoch : state.epoch)) return;
+  const std::vector<PeerId>& ring = state.linking ? state.linking->ring : state.ring;
   const auto at = std::find(ring.begin(), ring.end(), peer.id);
   if (at == ring.end()) return;
   const std::size_t rank = static_cast<std::size_t>(at - ring.begin());
@@ -77,20 +79,41 @@ void MasterMachine::break_path(Group group, const Suspicion& suspicion) {
                              find(path.second)->name(), suspicion.why));
 }
 
-// Whoever reports neither success nor failure holds everybody up: candidates go first.
+// Whoever reports neither success nor failure holds everybody up. A peer whose previous rank is not
+// ready either may be waiting for that one; of those without an excuse candidates go first.
 void MasterMachine::close_overdue_linking() {
   std::vector<PeerId> late;
   for (const auto& [group, state] : groups_) {
     if (!state.linking || now_ <= state.linking->deadline) continue;
-    std::vector<PeerId> candidates, members;
-    for (const PeerId id : state.linking->ring) {
-      if (state.linking->ready.contains(id)) continue;
-      (peers_.at(id).accepted ? members : candidates).push_back(id);
+    const Linking& linking = *state.linking;
+    std::vector<PeerId> unready, at_fault, candidates;
+    for (std::size_t rank = 0; rank < linking.ring.size(); ++rank) {
+      if (linking.ready.contains(linking.ring[rank])) continue;
+      unready.push_back(linking.ring[rank]);
+      const std::size_t previous = (rank + linking.ring.size() - 1) % linking.ring.size();
+      if (linking.ready.contains(linking.ring[previous])) at_fault.push_back(linking.ring[rank]);
     }
-    const std::vector<PeerId>& out = candidates.empty() ? members : candidates;
+    if (at_fault.empty()) at_fault = unready;
+    std::copy_if(at_fault.begin(), at_fault.end(), std::back_inserter(candidates),
+                 [this](PeerId id) { return !peers_.at(id).accepted; });
+    const std::vector<PeerId>& out = candidates.empty() ? at_fault : candidates;
     late.insert(late.end(), out.begin(), out.end());
   }
   for (const PeerId id : late) remove(id, "it neither opened its links nor said why, in time");
+}
+
+// What is known of paths is forgotten with the peers at their ends.
+void MasterMachine::forget_paths(Group group) {
+  const auto found = groups_.find(group);
+  if (found == groups_.end()) return;
+  GroupState& state = found->second;
+  const auto over = [this](PeerId from, PeerId to) {
+    return !peers_.contains(from) || !peers_.contains(to);
+  };
+  std::erase_if(state.suspicions, [&](const Suspicion& s) { return over(s.from, s.to); });
+  std::erase_if(state.broken, [&](const auto& path) { return over(path.first, path.second); });
+  std::erase_if(state.breaks,
+                [&](const auto& entry) { return over(entry.first.first, entry.first.second); });
 }
 
 // With as many broken paths, whoever cannot be reached goes before whoever cannot reach it: a

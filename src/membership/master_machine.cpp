@@ -13,6 +13,7 @@ MasterEffects MasterMachine::step(const MasterEvent& event, Instant now) {
   now_ = now;
   std::visit([this](const auto& what) { on(what); }, event);
   evaluate_calls();
+  forget_empty_groups();
   if (!next_tick_) {
     next_tick_ = now_ + heartbeat_interval();
     effects_.push_back(WakeAt{*next_tick_});
@@ -174,6 +175,8 @@ void MasterMachine::remove(PeerId id, const std::string& why, bool tell) {
   effects_.push_back(Close{peer.connection});
   by_connection_.erase(peer.connection);
   peers_.erase(found);
+  forget_paths(peer.group);
+  someone_left_ = true;
   const std::string reason = fmt::format("{} was lost: {}", peer.name(), why);
   if (peer.accepted) {
     recover(peer.group, reason);

@@ -140,6 +140,7 @@ class MasterMachine {
   void on_links_ready(Peer& peer, const wire::LinksReady& ready);
   void finish_linking(Group group);
   void finish_admission();
+  void forget_empty_groups();
   std::optional<std::vector<PeerId>> ring_with_candidates(Group group);
   std::vector<wire::Member> members_of(const std::vector<PeerId>& ring) const;
 
@@ -148,6 +149,7 @@ class MasterMachine {
   void resolve_suspicions(const Peer& alive);
   void break_path(Group group, const Suspicion& suspicion);
   void close_overdue_linking();
+  void forget_paths(Group group);
   PeerId most_broken(const GroupState& group, const std::vector<PeerId>& among) const;
 
   // operations.cpp
@@ -176,6 +178,8 @@ class MasterMachine {
   std::map<Connection, PeerId> by_connection_;
   std::map<Connection, Unintroduced> unintroduced_;
   std::map<Group, GroupState> groups_;
+  Epoch forgotten_;  // the highest of groups that have emptied: their numbers are not used again
+  bool someone_left_ = false;
   std::optional<std::set<PeerId>> admission_;  // a round is on: its candidates
   std::set<Group> admission_groups_;           // with a proposal in this round
   bool assembling_ = false;                    // the round's proposals are not all made yet

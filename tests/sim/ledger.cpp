@@ -119,7 +119,10 @@ void Ledger::answered(PeerId to, const wire::CallResult& result) {
 void Ledger::watermark(PeerId to, const wire::Heartbeat& beat) {
   const Peer& who = peer(to);
   for (const auto& [name, verdict] : open_verdicts_) {
-    if (name.first != EpochName{who.group, beat.epoch} || name.second > beat.verdict) continue;
+    const auto& [epoch, number] = name;
+    if (epoch.first != who.group || epoch.second > beat.epoch ||
+        (epoch.second == beat.epoch && number > beat.verdict))
+      continue;
     require(everybody_has(name, verdict), "Watermark",
             "the master tells {} that all members have verdict {} of epoch {}", who.name,
             name.second.value, beat.epoch.value);

@@ -17,13 +17,14 @@ LaneStream::LaneStream(World& world, Link& link, End sender, std::size_t kernel_
       pipe_(
           world.timeline, link.peer(other(sender)),
           [this] {
-            return world_.paths.passable(link_.peer(sender_).slot(),
+            return !link_.opening(other(sender_)) &&
+                   world_.paths.passable(link_.peer(sender_).slot(),
                                          link_.peer(other(sender_)).slot());
           },
           [this](Piece& piece) { receive(piece); }) {}
 
 void LaneStream::kick() {
-  if (scheduled_) return;
+  if (scheduled_ || blocked_) return;
   scheduled_ = true;
   link_.peer(sender_).later(world_.between(1us, 30us), [this] { pump(); });
 }
@@ -33,13 +34,16 @@ void LaneStream::pump() {
   if (!link_.open(sender_)) return;
   const bool moved = sending_ ? send_piece() : send_header();
   if (moved && sending_ && world_.rng.chance(0.7)) send_piece();  // in the same write
+  if (!moved) return;
   link_.peer(sender_).after_work();
-  if (moved) kick();
+  kick();
 }
 
 bool LaneStream::send_header() {
   SimPeer& peer = link_.peer(sender_);
-  if (!peer.door().in_use(link_, sender_) || held_bytes_ >= kernel_bytes_) return false;
+  if (!peer.door().in_use(link_, sender_)) return false;
+  blocked_ = held_bytes_ >= kernel_bytes_;
+  if (blocked_) return false;
   sending_ = peer.lane_client(sender_).next_frame();
   if (!sending_) return false;
   sent_ = 0;
@@ -53,7 +57,8 @@ bool LaneStream::send_piece() {
   SimPeer& peer = link_.peer(sender_);
   const std::size_t rest = sending_->length - sent_;
   const std::size_t room = kernel_bytes_ - std::min(kernel_bytes_, held_bytes_);
-  if (room == 0) return false;
+  blocked_ = room == 0;
+  if (blocked_) return false;
   const std::size_t size =
       std::min({rest, room, world_.rng.chance(0.6) ? rest : 1 + world_.rng.below(rest)});
   const auto from = peer.lane_client(sender_).payload(*sending_, sent_);
@@ -82,7 +87,7 @@ void LaneStream::finish_sending() {
 void LaneStream::receive(Piece& piece) {
   SimPeer& peer = link_.peer(other(sender_));
   held_bytes_ -= piece.header ? wire::bulk_header_bytes : piece.bytes.size();
-  if (sending_ || held_bytes_ < kernel_bytes_) kick();
+  if (std::exchange(blocked_, false)) kick();
   if (!link_.open(other(sender_))) return;
   net::LaneClient& client = peer.lane_client(other(sender_));
   if (piece.header) {
@@ -109,6 +114,11 @@ Link::Link(World& world, SimPeer& dialler, SimPeer& acceptor)
     for (const End sender : {End::dialler, End::acceptor})
       streams_[static_cast<int>(sender)].push_back(
           std::make_unique<LaneStream>(world, *this, sender, kernel_bytes));
+}
+
+void Link::open_at(End end) {
+  open_[static_cast<int>(end)] = true;
+  for (auto& stream : streams_[static_cast<int>(other(end))]) stream->healed();
 }
 
 void Link::kick(End sender) {

@@ -49,6 +49,7 @@ class LaneStream {
   End sender_;
   std::size_t kernel_bytes_, held_bytes_ = 0;  // by both kernels
   bool scheduled_ = false;
+  bool blocked_ = false;  // the kernels are full
   std::optional<wire::BulkHeader> sending_;
   std::size_t sent_ = 0;
   Pipe<Piece> pipe_;
@@ -60,7 +61,9 @@ class Link {
 
   SimPeer& peer(End end) const { return end == End::dialler ? dialler_ : acceptor_; }
   bool open(End end) const { return open_[static_cast<int>(end)]; }
-  void open_at(End end) { open_[static_cast<int>(end)] = true; }
+  // What the other end has sent already waits until the handshake has ended here, too.
+  bool opening(End end) const { return !open(end) && !closed_[static_cast<int>(end)]; }
+  void open_at(End end);
   // The other end hears of it later, unless the path is cut.
   void close(End end, const std::string& why);
   void kick(End sender);

@@ -69,13 +69,24 @@ void SimPeer::leave() {
   if (!alive()) return;
   world_.trace.print("fault   {} leaves", name());
   blame("it left");
-  script_ = {};
   run([this] {
+    script_ = {};
     handle(LeaveRequested{});
     door_.close_all("it left the run");
     die();
     doing = "gone";
   });
+}
+
+// The application has ended, usually because it is out of the run.
+void SimPeer::exit() {
+  if (!alive()) return;
+  world_.trace.print("{}      exits: {}", name(), machine().gone().why);
+  blame("it exited");
+  die();
+  doing = "gone";
+  if (control_ != nullptr) control_->close_at_peer(false);
+  door_.close_all("its process ended");
 }
 
 void SimPeer::handle(const PeerEvent& event) {
@@ -180,8 +191,8 @@ void SimPeer::open(Gate& gate) {
 
 void SimPeer::resume(std::coroutine_handle<> waiter) {
   waiter.resume();
-  if (script_.done()) doing = "gone";
   script_.rethrow();
+  if (script_.done()) exit();
 }
 
 Task<Outcome> SimPeer::connect() {
@@ -233,9 +244,10 @@ OpHandle SimPeer::launch(const OpSpec& spec, std::uint32_t amount, bool in_place
 void SimPeer::end(Op& op, node::EndedOp ended) {
   require(!op.ended, "Each op ends once", "{}: tag {}", name(), op.spec.tag.value);
   world_.trace.mix("ended", slot_, op.spec.tag.value, static_cast<int>(ended.outcome.status));
-  world_.trace.print("{}      {} ends: {} {}", name(),
-                     op.key ? to_string(*op.key) : fmt::format("tag {}", op.spec.tag.value),
-                     name_of(ended.outcome.status), ended.outcome.why);
+  if (world_.trace.printing())
+    world_.trace.print("{}      {} ends: {} {}", name(),
+                       op.key ? to_string(*op.key) : fmt::format("tag {}", op.spec.tag.value),
+                       name_of(ended.outcome.status), ended.outcome.why);
   if (ended.outcome.ok()) {
     require(op.key.has_value(), "One outcome per op", "{}: tag {} succeeds unlaunched", name(),
             op.spec.tag.value);

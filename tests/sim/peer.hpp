@@ -99,6 +99,7 @@ class SimPeer final : public Process, public node::PeerIo {
 
   World& world() { return world_; }
   int link_resets = 0;
+  unsigned freezes = 0;
   std::uint64_t reduces_done = 0;  // successful awaits
   std::uint64_t reduces_failed = 0;
   std::string last_failure;
@@ -136,6 +137,7 @@ class SimPeer final : public Process, public node::PeerIo {
   void note(const std::string& text) override;
 
   void handle(const membership::PeerEvent& event);
+  void exit();
   void open(Gate& gate);
   void resume(std::coroutine_handle<> waiter);
   void end(Op& op, node::EndedOp ended);

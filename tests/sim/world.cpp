@@ -44,15 +44,30 @@ void World::freeze(SimPeer& peer) {
   peer.freeze();
   peer.blame("it was frozen");
   // Its neighbours' pings stay unanswered; its kernel acknowledges everything.
-  timeline.after(ping_timeout, [this, &peer] {
-    if (!peer.frozen()) return;
-    for (const auto& [link, end] : peer.door().open_links()) link->lost_pings(other(end));
-  });
+  ++peer.freezes;
+  for (const auto& [link, end] : peer.door().open_links()) watch_pings(*link, other(end));
 }
 
 void World::thaw(SimPeer& peer) {
   trace.print("fault   thaw {}", peer.name());
   peer.thaw();
+  // It did not run, so it gives its neighbours fresh deadlines.
+  for (const auto& [link, end] : peer.door().open_links()) watch_pings(*link, end);
+}
+
+// What silences a link at one end; 0: nothing.
+std::uint64_t World::silence(const Link& link, End end) const {
+  const SimPeer& there = link.peer(other(end));
+  return (std::uint64_t{paths.current_cut_either_way(link.peer(end).slot(), there.slot())} << 16) +
+         (there.frozen() ? there.freezes : 0);
+}
+
+void World::watch_pings(Link& link, End end) {
+  const std::uint64_t silent = silence(link, end);
+  if (silent == 0) return;
+  timeline.after(ping_timeout + between(0s, 500ms), [this, &link, end, silent] {
+    if (link.peer(end).running() && silence(link, end) == silent) link.lost_pings(end);
+  });
 }
 
 void World::cut_path(SimPeer& from, SimPeer& to) {
@@ -60,14 +75,16 @@ void World::cut_path(SimPeer& from, SimPeer& to) {
   paths.cut(from.slot(), to.slot());
   from.blame("a path of it was cut");
   to.blame("a path of it was cut");
-  const unsigned cut = paths.current_cut(from.slot(), to.slot());
-  timeline.after(ping_timeout + between(0s, 500ms), [this, &from, &to, cut] {
-    if (paths.current_cut(from.slot(), to.slot()) != cut) return;
-    for (const auto& [link, end] : from.door().open_links())
-      if (&link->peer(other(end)) == &to) link->lost_pings(end);
-    for (const auto& [link, end] : to.door().open_links())
-      if (&link->peer(other(end)) == &from) link->lost_pings(end);
-  });
+  for (const auto& [link, end] : from.door().open_links())
+    if (&link->peer(other(end)) == &to) {
+      watch_pings(*link, end);
+      watch_pings(*link, other(end));
+    }
+  for (const auto& [link, end] : to.door().open_links())
+    if (&link->peer(other(end)) == &from) {
+      watch_pings(*link, end);
+      watch_pings(*link, other(end));
+    }
 }
 
 void World::heal_path(SimPeer& from, SimPeer& to) {
@@ -99,13 +116,13 @@ void World::cut_off_from_master(SimPeer& peer, bool up, bool down) {
   if (Control* const control = peer.control()) control->silence(up, down);
 }
 
-void World::heal_all() {
+void World::heal_all(bool thaw_all) {
   trace.print("calm    heal everything");
   paths.heal_all();
   for (const auto& link : links_) link->healed();
   for (const auto& control : controls_) control->heal();
   for (const auto& peer : peers_)
-    if (peer->frozen()) thaw(*peer);
+    if (peer->frozen() && thaw_all) thaw(*peer);
   if (master.frozen()) master.thaw();
 }
 

@@ -48,7 +48,7 @@ class World {
   void heal_path(SimPeer& from, SimPeer& to);
   void break_link(SimPeer& from);  // its link to the next rank is reset
   void cut_off_from_master(SimPeer& peer, bool up, bool down);
-  void heal_all();
+  void heal_all(bool thaw_all = true);  // else frozen peers stay so, for good
 
   // ---- time. Invariants are checked as things happen; a violation is thrown.
   void run_for(Duration duration);
@@ -71,6 +71,8 @@ class World {
 
  private:
   Duration delay();
+  std::uint64_t silence(const Link& link, End end) const;
+  void watch_pings(Link& link, End end);
 
   std::vector<std::unique_ptr<Control>> controls_;
   std::vector<std::unique_ptr<Link>> links_;

@@ -153,4 +153,12 @@ Task<void> train(SimPeer& peer) {
   }
 }
 
+Task<void> connect_only(SimPeer& peer) {
+  peer.doing = "connecting";
+  const Outcome outcome = co_await peer.connect();
+  if (!outcome.ok()) co_return;
+  peer.doing = "idle";
+  co_await peer.sleep(10h);
+}
+
 }  // namespace pccl::sim

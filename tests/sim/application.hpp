@@ -11,6 +11,9 @@ namespace pccl::sim {
 // succeeded. Ends when the peer is out of the run.
 Task<void> train(SimPeer& peer);
 
+// Connects, or gives up at once; then idles.
+Task<void> connect_only(SimPeer& peer);
+
 // The parts of it, for other scripts.
 Task<bool> connect_patiently(SimPeer& peer);
 Task<bool> take_in_newcomers(SimPeer& peer);  // false: out of the run

@@ -17,12 +17,6 @@ constexpr std::size_t least_ops = 50, least_faults = 10;
 constexpr std::uint64_t reduces_in_calm = 6;
 constexpr Duration calm_limit = 60s;
 
-// Tries once, as a launcher that gives up would.
-Task<void> try_once(SimPeer& peer) {
-  const Outcome outcome = co_await peer.connect();
-  if (outcome.ok()) co_await peer.sleep(10h);
-}
-
 class Storm {
  public:
   explicit Storm(const StormOptions& options)
@@ -239,11 +233,11 @@ class Storm {
   }
 
   void bring_silent_newcomer(SimPeer&) {
-    spawn({.script = try_once, .p2p_silent = true}).blame("nobody reaches it");
+    spawn({.script = connect_only, .p2p_silent = true}).blame("nobody reaches it");
   }
 
   void bring_mute_newcomer(SimPeer&) {
-    spawn({.script = try_once, .mute = true}).blame("it does not open its links");
+    spawn({.script = connect_only, .mute = true}).blame("it does not open its links");
   }
 
   void misdescribe(SimPeer& peer) { peer.misdescribe_next_op = true; }

@@ -117,6 +117,11 @@ void PeerMachine::on_proposed(const wire::EpochProposed& proposed) {
   const bool mine = std::any_of(ring.members.begin(), ring.members.end(),
                                 [this](const auto& member) { return member.peer == self_; });
   if (!mine) return leave(Status::master_lost, "protocol error: proposed a ring without this peer");
+  const Epoch newest = proposed_ ? proposed_->epoch : ring_.epoch;
+  if (ring.epoch <= newest)
+    return leave(Status::master_lost,
+                 fmt::format("protocol error: proposed epoch {} after epoch {}", ring.epoch.value,
+                             newest.value));
   if (proposed.reason == wire::EpochReason::admission) {
     relink(ring, proposed.token);
     proposed_ = std::move(ring);

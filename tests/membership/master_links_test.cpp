@@ -47,15 +47,44 @@ TEST(LinkReports, TheAccusedIsAskedAndItsAnswerBreaksThePath) {
         << "the broken path is avoided";
 }
 
-TEST(LinkReports, ALinkThatStoodIsDialledAgainTwice) {
+TEST(LinkReports, ALinkThatStoodIsDialledAgainTwiceInAMinute) {
+  using namespace std::chrono_literals;
+  for (const Duration pause : {Duration{1s}, Duration{61s}}) {
+    Group4 group;
+    const auto ring = group.bench.group().ring;
+    for (int time = 1; time <= 4; ++time) {
+      group.report(0, 1, true, LinkFault::broke, group.bench.epoch());
+      group.bench.frame(group.at_rank(1), wire::Heartbeat{.probe = true});
+      group.bench.links_stand();
+      const bool dialled_again = time <= 2 || pause > 1min;
+      EXPECT_EQ(group.bench.group().ring == ring, dialled_again) << time;
+      if (!dialled_again) break;
+      group.bench.pass_alive(pause);
+    }
+  }
+}
+
+TEST(LinkReports, BothEndsOfABreakAreOneIncident) {
   Group4 group;
   const auto ring = group.bench.group().ring;
-  for (int time = 1; time <= 3; ++time) {
+  for (int time = 1; time <= 4; ++time) {
     group.report(0, 1, true, LinkFault::broke, group.bench.epoch());
     group.bench.frame(group.at_rank(1), wire::Heartbeat{.probe = true});
     group.bench.links_stand();
-    EXPECT_EQ(group.bench.group().ring == ring, time <= 2) << time;
   }
+  EXPECT_EQ(group.bench.group().ring, ring) << "all within a moment";
+}
+
+// Nobody blames the path when the accused, or the master's own ear, was asleep.
+TEST(LinkReports, AStallExplainsAFailureBetterThanThePath) {
+  using namespace std::chrono_literals;
+  Group4 group;
+  const auto ring = group.bench.group().ring;
+  const std::uint64_t accused = group.at_rank(1);
+  group.bench.pass_alive(2s, {accused});
+  group.report(0, 1, true, LinkFault::unanswered, group.bench.epoch());
+  group.bench.frame(accused, wire::Heartbeat{.probe = true});
+  EXPECT_EQ(group.bench.group().ring, ring);
 }
 
 TEST(LinkReports, ThatCannotBeTrueAreIgnored) {

@@ -123,12 +123,15 @@ TEST(Linking, WhoNeitherOpensLinksNorSaysWhyIsRemoved) {
 
 TEST(Linking, ALateCandidateGoesBeforeALateMember) {
   MasterBench bench;
-  const auto peers = bench.join_many(2);
+  const auto peers = bench.join_many(3);
   const std::uint64_t candidate = bench.greet();
   bench.call_update(peers);
   const auto proposed = bench.last<wire::EpochProposed>(candidate);
-  EXPECT_EQ(proposed.ring.size(), 3u);
-  bench.frame(peers[0], wire::LinksReady{proposed.epoch});
+  EXPECT_EQ(proposed.ring.size(), 4u);
+  for (const std::size_t rank : {0u, 2u})  // those before the late ones: they have no excuse
+    for (const std::uint64_t peer : peers)
+      if (bench.id(peer) == proposed.ring[rank].peer)
+        bench.frame(peer, wire::LinksReady{proposed.epoch});
   bench.pass_alive(3 * peer_timeout + 1s);
   EXPECT_TRUE(bench.closed(candidate));
   for (const std::uint64_t peer : peers) EXPECT_TRUE(bench.is_open(peer));
@@ -137,6 +140,23 @@ TEST(Linking, ALateCandidateGoesBeforeALateMember) {
     EXPECT_EQ(bench.last<wire::CallResult>(peer).status, Status::ok);
     EXPECT_EQ(bench.sent<wire::CallResult>(peer).size(), 1u);
   }
+}
+
+TEST(Linking, WhoWaitsForALatePreviousRankIsExcused) {
+  MasterBench bench;
+  const auto peers = bench.join_many(3);
+  const std::uint64_t candidate = bench.greet();
+  bench.call_update(peers);
+  const auto proposed = bench.last<wire::EpochProposed>(candidate);
+  const auto connection_of = [&](std::size_t rank) {
+    for (const std::uint64_t peer : {peers[0], peers[1], peers[2], candidate})
+      if (bench.id(peer) == proposed.ring[rank].peer) return peer;
+    return std::uint64_t{0};
+  };
+  bench.frame(connection_of(0), wire::LinksReady{proposed.epoch});
+  bench.pass_alive(3 * peer_timeout + 1s);
+  for (const std::size_t rank : {0u, 1u, 2u, 3u})
+    EXPECT_EQ(bench.closed(connection_of(rank)), rank == 1) << rank;
 }
 
 }  // namespace

@@ -250,6 +250,23 @@ TEST(Epochs, ThatWereNeverProposedCannotBeInstalled) {
   }
 }
 
+// Found by fuzzing: a shorter ring under a number that the caller had seen let a launch through.
+TEST(Epochs, NeverGoBack) {
+  for (const auto reason : {EpochReason::admission, EpochReason::recovery})
+    for (const std::uint64_t epoch : {0u, 3u, 4u}) {
+      PeerBench bench;
+      bench.accept();
+      bench.from_master(proposal(epoch, reason, 1));
+      EXPECT_EQ(bench.machine().standing(), Standing::gone) << epoch;
+      EXPECT_NE(bench.machine().gone().why.find("protocol error"), std::string::npos);
+      PeerBench proposed;
+      proposed.accept();
+      proposed.from_master(proposal(5, EpochReason::admission));
+      proposed.from_master(proposal(5, reason, 2));
+      EXPECT_EQ(proposed.machine().standing(), Standing::gone);
+    }
+}
+
 TEST(Epochs, ARingWithoutThisPeerIsAProtocolError) {
   for (const auto reason : {EpochReason::admission, EpochReason::recovery}) {
     PeerBench bench;

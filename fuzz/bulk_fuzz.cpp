@@ -1,0 +1,22 @@
+// Headers of bulk frames: refused, or exactly what an encoder writes.
+#include <algorithm>
+
+#include "base/limits.hpp"
+#include "input.hpp"
+#include "wire/bulk.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace pccl;
+  for (auto bytes = std::as_bytes(std::span(data, size)); bytes.size() >= wire::bulk_header_bytes;
+       bytes = bytes.subspan(wire::bulk_header_bytes)) {
+    const auto one = bytes.first<wire::bulk_header_bytes>();
+    const auto header = wire::decode_bulk(one);
+    if (!header) continue;
+    fuzz::require(header->length <= limits::segment_bytes, "a payload is a segment at most");
+    fuzz::require(header->kind == wire::BulkKind::segment || header->length == 0,
+                  "only segments have a payload");
+    fuzz::require(std::ranges::equal(wire::encode(*header), one),
+                  "decode, then encode gives the same bytes");
+  }
+  return 0;
+}

@@ -64,8 +64,7 @@ constexpr double peer_timeout_s = 1.0 * slack;
 
 double longest_pause(const std::vector<Line>& lines) {
   double longest = 0;
-  for (const Line& line : lines)
-    longest = std::max(longest, static_cast<double>(line.number("longest_pause")) * 1e-9);
+  for (const Line& line : lines) longest = std::max(longest, line.seconds("longest_pause"));
   return longest;
 }
 

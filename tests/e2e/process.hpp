@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
@@ -32,6 +33,9 @@ struct Line {
 
   explicit Line(const std::string& line);
   std::uint64_t number(const std::string& key) const;
+  double seconds(const std::string& key) const {  // of what is counted in nanoseconds
+    return static_cast<double>(number(key)) * 1e-9;
+  }
   bool ok() const { return result == "pcclSuccess"; }
 };
 

@@ -95,8 +95,7 @@ bool is_answer(const Line& line) {
 }  // namespace
 
 Line Peer::answer(Clock::duration within) {
-  return wait_for(
-      "an answer", [](const Line& line) { return line.verb == "done"; }, within);
+  return wait_for("an answer", is_answer, within);
 }
 
 bool Peer::has_answered() {

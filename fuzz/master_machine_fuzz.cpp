@@ -18,11 +18,14 @@ using namespace pccl::membership;
 using fuzz::Input;
 using fuzz::require;
 
+using Bytes = std::vector<std::byte>;
+
 class MasterUnderFuzz {
  public:
   explicit MasterUnderFuzz(Input& input) : input_(input) {}
 
   void run() {
+    for (std::size_t peers = input_.below(6); peers > 0; --peers) join();
     for (int events = 0; events < 400 && !input_.empty(); ++events) {
       one_event();
       check_state();
@@ -39,7 +42,7 @@ class MasterUnderFuzz {
   };
 
   void one_event() {
-    switch (input_.below(8)) {
+    switch (input_.below(10)) {
       case 0:
         return open();
       case 1:
@@ -51,7 +54,9 @@ class MasterUnderFuzz {
       case 4:
         return links_stand();
       case 5:
-        return everybody_calls();
+        return everybody_calls(static_cast<wire::CallKind>(input_.below(2)));
+      case 6:
+        return op_of_some_member();
       default:
         return any_frame();
     }
@@ -87,8 +92,23 @@ class MasterUnderFuzz {
       if (open_.contains(connection) && peer.proposed != Epoch{})
         frame(connection, wire::LinksReady{peers_[connection].proposed}, term);
   }
-  void everybody_calls() {
-    const auto what = static_cast<wire::CallKind>(input_.below(2));
+  void join() {
+    greet();
+    everybody_calls(wire::CallKind::update_topology);
+    links_stand();
+  }
+  void op_of_some_member() {
+    const auto connection = some_connection();
+    if (!connection) return;
+    const std::size_t choice = input_.below(8);
+    const OpKey op{peers_[*connection].installed, Tag{choice % 2}, Launch{0}};
+    constexpr wire::OpDescriptor star{4, DataType::uint8, RedOp::sum, wire::Algorithm::star};
+    constexpr wire::OpDescriptor ring{9999, DataType::uint8, RedOp::sum, wire::Algorithm::ring};
+    if (choice < 4) return frame(*connection, wire::OpBegin{op, star, Bytes(4)}, term);
+    if (choice < 6) return frame(*connection, wire::OpBegin{op, ring, {}}, term);
+    frame(*connection, wire::OpDone{op}, term);
+  }
+  void everybody_calls(wire::CallKind what) {
     const auto peers = peers_;
     for (const auto& [connection, peer] : peers)
       if (open_.contains(connection) && peer.installed != Epoch{})

@@ -75,6 +75,11 @@ Process::Process(std::string name, const std::vector<std::string>& arguments,
     ::dup2(in[0], STDIN_FILENO);
     ::dup2(out[1], STDOUT_FILENO);
     ::dup2(stderr_, STDERR_FILENO);
+    // The thread sanitizer sleeps a second at every exit, for races that end too late to be seen.
+    const char* const tsan = ::getenv("TSAN_OPTIONS");
+    const std::string without_sleep =
+        std::string(tsan == nullptr ? "" : tsan) + " atexit_sleep_ms=0";
+    ::setenv("TSAN_OPTIONS", without_sleep.c_str(), 1);
     for (const auto& [key, value] : options.environment) ::setenv(key.c_str(), value.c_str(), 1);
     if (options.network_namespace >= 0 && ::setns(options.network_namespace, CLONE_NEWNET) != 0)
       ::_exit(126);

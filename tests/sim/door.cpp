@@ -62,7 +62,7 @@ void Door::close_all(const std::string& why) {
 void Door::dial() {
   if (dialling_ != nullptr) dialling_->close(End::dialler, "another ring is wanted");
   SimPeer* const target = world_.peer_at(wanted_->next.p2p);
-  require(target != nullptr, "Membership", "a ring names an address where nobody ever was");
+  PCCL_REQUIRE(target != nullptr, "Membership", "a ring names an address where nobody ever was");
   Link& link = world_.new_link(peer_, *target);
   dialling_ = &link;
   dialling_for_ = wanted_->epoch;

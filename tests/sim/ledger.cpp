@@ -6,7 +6,7 @@ namespace pccl::sim {
 
 Ledger::Peer& Ledger::peer(PeerId id) {
   const auto found = peers_.find(id);
-  require(found != peers_.end(), "Membership", "peer {} was never registered", short_name(id));
+  PCCL_REQUIRE(found != peers_.end(), "Membership", "peer {} was never registered", short_name(id));
   return found->second;
 }
 
@@ -34,8 +34,8 @@ std::size_t Ledger::accepted_in(Group group) const {
 // ---- the master
 
 void Ledger::registered(PeerId id, Group group, const std::string& name) {
-  require(peers_.emplace(id, Peer{.group = group, .name = name}).second, "Membership",
-          "identity {} was given twice", short_name(id));
+  PCCL_REQUIRE(peers_.emplace(id, Peer{.group = group, .name = name}).second, "Membership",
+               "identity {} was given twice", short_name(id));
 }
 
 void Ledger::removed(PeerId id) {
@@ -47,25 +47,25 @@ void Ledger::removed(PeerId id) {
 
 void Ledger::proposed(PeerId to, const wire::EpochProposed& proposal) {
   Peer& who = peer(to);
-  require(proposal.epoch > who.proposed, "Epochs never go back",
-          "epoch {} is proposed to {} after epoch {}", proposal.epoch.value, who.name,
-          who.proposed.value);
+  PCCL_REQUIRE(proposal.epoch > who.proposed, "Epochs never go back",
+               "epoch {} is proposed to {} after epoch {}", proposal.epoch.value, who.name,
+               who.proposed.value);
   who.proposed = proposal.epoch;
   std::vector<PeerId> ring;
   for (const wire::Member& member : proposal.ring) ring.push_back(member.peer);
-  require(std::set<PeerId>(ring.begin(), ring.end()).size() == ring.size(),
-          "Each member once in the ring", "epoch {} of group {}", proposal.epoch.value,
-          who.group.value);
-  require(std::find(ring.begin(), ring.end(), to) != ring.end(), "Membership",
-          "{} is offered a ring without it", who.name);
+  PCCL_REQUIRE(std::set<PeerId>(ring.begin(), ring.end()).size() == ring.size(),
+               "Each member once in the ring", "epoch {} of group {}", proposal.epoch.value,
+               who.group.value);
+  PCCL_REQUIRE(std::find(ring.begin(), ring.end(), to) != ring.end(), "Membership",
+               "{} is offered a ring without it", who.name);
   for (const PeerId id : ring)
-    require(peer(id).group == who.group && !peer(id).removed, "Membership",
-            "{} is in a ring of group {}", peer(id).name, who.group.value);
+    PCCL_REQUIRE(peer(id).group == who.group && !peer(id).removed, "Membership",
+                 "{} is in a ring of group {}", peer(id).name, who.group.value);
   const auto [at, first] = epochs_.emplace(EpochName{who.group, proposal.epoch},
                                            Membership{ring, proposal.reason, proposal.token, {}});
-  require(first || (at->second.ring == ring && at->second.token == proposal.token),
-          "One membership per epoch", "epoch {} of group {} has two rings", proposal.epoch.value,
-          who.group.value);
+  PCCL_REQUIRE(first || (at->second.ring == ring && at->second.token == proposal.token),
+               "One membership per epoch", "epoch {} of group {} has two rings",
+               proposal.epoch.value, who.group.value);
 }
 
 void Ledger::links_ready(PeerId from, Epoch epoch) {
@@ -76,15 +76,15 @@ void Ledger::links_ready(PeerId from, Epoch epoch) {
 void Ledger::installed(PeerId to, const wire::EpochInstalled& installed) {
   Peer& who = peer(to);
   const auto found = epochs_.find({who.group, installed.epoch});
-  require(found != epochs_.end(), "Membership", "epoch {} is installed, but was never proposed",
-          installed.epoch.value);
-  require(installed.epoch > who.installed, "Epochs never go back", "{} installs {} after {}",
-          who.name, installed.epoch.value, who.installed.value);
+  PCCL_REQUIRE(found != epochs_.end(), "Membership",
+               "epoch {} is installed, but was never proposed", installed.epoch.value);
+  PCCL_REQUIRE(installed.epoch > who.installed, "Epochs never go back", "{} installs {} after {}",
+               who.name, installed.epoch.value, who.installed.value);
   who.installed = installed.epoch;
   for (const PeerId member : found->second.ring)
-    require(found->second.ready.contains(member), "Installed means linked",
-            "epoch {} of group {} is installed before the links of {} stand", installed.epoch.value,
-            who.group.value, peer(member).name);
+    PCCL_REQUIRE(found->second.ready.contains(member), "Installed means linked",
+                 "epoch {} of group {} is installed before the links of {} stand",
+                 installed.epoch.value, who.group.value, peer(member).name);
   if (!who.accepted) ++newly_accepted_;
   who.accepted = true;
 }
@@ -92,15 +92,15 @@ void Ledger::installed(PeerId to, const wire::EpochInstalled& installed) {
 void Ledger::decided(PeerId to, const wire::OpVerdict& verdict) {
   Peer& who = peer(to);
   const std::pair now{verdict.op.epoch, verdict.number};
-  require(now > who.last_verdict, "Verdict numbers never go back",
-          "{} is sent verdict {} of epoch {} after {} of {}", who.name, verdict.number.value,
-          verdict.op.epoch.value, who.last_verdict.second.value, who.last_verdict.first.value);
+  PCCL_REQUIRE(now > who.last_verdict, "Verdict numbers never go back",
+               "{} is sent verdict {} of epoch {} after {} of {}", who.name, verdict.number.value,
+               verdict.op.epoch.value, who.last_verdict.second.value, who.last_verdict.first.value);
   who.last_verdict = now;
   const VerdictName name{{who.group, verdict.op.epoch}, verdict.number};
   const auto [at, first] = verdicts_.emplace(name, Verdict{verdict.op, verdict.outcome, {}});
-  require(first || (at->second.op == verdict.op && at->second.outcome == verdict.outcome),
-          "One verdict per op", "verdict {} of epoch {} has two meanings", verdict.number.value,
-          verdict.op.epoch.value);
+  PCCL_REQUIRE(first || (at->second.op == verdict.op && at->second.outcome == verdict.outcome),
+               "One verdict per op", "verdict {} of epoch {} has two meanings",
+               verdict.number.value, verdict.op.epoch.value);
   if (first && verdict.outcome == wire::OpOutcome::committed)
     open_verdicts_.emplace(name, at->second);
 }
@@ -110,8 +110,8 @@ void Ledger::called(PeerId from) {
 }
 
 void Ledger::answered(PeerId to, const wire::CallResult& result) {
-  require(peer(to).in_call, "Unanimous calls", "{} gets an answer that it did not ask for",
-          peer(to).name);
+  PCCL_REQUIRE(peer(to).in_call, "Unanimous calls", "{} gets an answer that it did not ask for",
+               peer(to).name);
   peer(to).in_call = false;
   answers_.emplace_back(to, result);
 }
@@ -123,9 +123,9 @@ void Ledger::watermark(PeerId to, const wire::Heartbeat& beat) {
     if (epoch.first != who.group || epoch.second > beat.epoch ||
         (epoch.second == beat.epoch && number > beat.verdict))
       continue;
-    require(everybody_has(name, verdict), "Watermark",
-            "the master tells {} that all members have verdict {} of epoch {}", who.name,
-            name.second.value, beat.epoch.value);
+    PCCL_REQUIRE(everybody_has(name, verdict), "Watermark",
+                 "the master tells {} that all members have verdict {} of epoch {}", who.name,
+                 name.second.value, beat.epoch.value);
   }
 }
 
@@ -140,26 +140,26 @@ void Ledger::master_stepped(const wire::RunCounts& counts) {
   own.distinct_groups = static_cast<std::uint32_t>(sizes.size());
   for (const auto& [group, size] : sizes)
     own.largest_group_world_size = std::max(own.largest_group_world_size, size);
-  require(counts == own, "Counts are of accepted peers",
-          "{} peers, {} groups, the largest of {}, where {}, {} and {} are accepted",
-          counts.global_world_size, counts.distinct_groups, counts.largest_group_world_size,
-          own.global_world_size, own.distinct_groups, own.largest_group_world_size);
+  PCCL_REQUIRE(counts == own, "Counts are of accepted peers",
+               "{} peers, {} groups, the largest of {}, where {}, {} and {} are accepted",
+               counts.global_world_size, counts.distinct_groups, counts.largest_group_world_size,
+               own.global_world_size, own.distinct_groups, own.largest_group_world_size);
   if (!answers_.empty()) {
     for (const auto& [to, result] : answers_) {
       wire::CallResult same = result;
       same.call = answers_.front().second.call;
-      require(same.status == answers_.front().second.status &&
-                  same.peers_pending == answers_.front().second.peers_pending &&
-                  same.counts == answers_.front().second.counts,
-              "Unanimous calls", "{} gets another answer than {}", peer(to).name,
-              peer(answers_.front().first).name);
-      require(removals_ > 0 || result.counts == own, "Counts are of accepted peers",
-              "an answer to {} says {} peers, not {}", peer(to).name,
-              result.counts.global_world_size, own.global_world_size);
+      PCCL_REQUIRE(same.status == answers_.front().second.status &&
+                       same.peers_pending == answers_.front().second.peers_pending &&
+                       same.counts == answers_.front().second.counts,
+                   "Unanimous calls", "{} gets another answer than {}", peer(to).name,
+                   peer(answers_.front().first).name);
+      PCCL_REQUIRE(removals_ > 0 || result.counts == own, "Counts are of accepted peers",
+                   "an answer to {} says {} peers, not {}", peer(to).name,
+                   result.counts.global_world_size, own.global_world_size);
     }
-    require(answers_.size() + newly_accepted_ == own.global_world_size || removals_ > 0,
-            "Unanimous calls", "{} answers for {} accepted peers", answers_.size(),
-            own.global_world_size - newly_accepted_);
+    PCCL_REQUIRE(answers_.size() + newly_accepted_ == own.global_world_size || removals_ > 0,
+                 "Unanimous calls", "{} answers for {} accepted peers", answers_.size(),
+                 own.global_world_size - newly_accepted_);
     answers_.clear();
   }
   newly_accepted_ = removals_ = 0;
@@ -170,15 +170,16 @@ void Ledger::master_stepped(const wire::RunCounts& counts) {
 void Ledger::entered(PeerId id, Epoch epoch, const std::vector<wire::Member>& ring) {
   Peer& who = peer(id);
   if (epoch == who.entered) return;
-  require(epoch > who.entered, "Epochs never go back", "{} enters epoch {} after {}", who.name,
-          epoch.value, who.entered.value);
+  PCCL_REQUIRE(epoch > who.entered, "Epochs never go back", "{} enters epoch {} after {}", who.name,
+               epoch.value, who.entered.value);
   who.entered = epoch;
   const auto found = epochs_.find({who.group, epoch});
-  require(found != epochs_.end(), "One membership per epoch", "{} enters an unknown epoch {}",
-          who.name, epoch.value);
-  require(std::equal(ring.begin(), ring.end(), found->second.ring.begin(), found->second.ring.end(),
-                     [](const wire::Member& member, PeerId other) { return member.peer == other; }),
-          "One membership per epoch", "{} has another ring for epoch {}", who.name, epoch.value);
+  PCCL_REQUIRE(found != epochs_.end(), "One membership per epoch", "{} enters an unknown epoch {}",
+               who.name, epoch.value);
+  PCCL_REQUIRE(
+      std::equal(ring.begin(), ring.end(), found->second.ring.begin(), found->second.ring.end(),
+                 [](const wire::Member& member, PeerId other) { return member.peer == other; }),
+      "One membership per epoch", "{} has another ring for epoch {}", who.name, epoch.value);
 }
 
 void Ledger::saw_verdict(PeerId id, const wire::OpVerdict& verdict) {
@@ -202,12 +203,12 @@ std::string Ledger::describe(const OpName& op) const {
 
 void Ledger::launched(PeerId id, const OpKey& key, Epoch seen, const Launch& launch) {
   const OpName name{peer(id).group, key};
-  require(key.epoch == peer(id).entered, "Stale launch", "{} launches {} while in epoch {}",
-          peer(id).name, describe(name), peer(id).entered.value);
-  require(key.epoch == seen, "Stale launch", "{} launches {}, its caller has seen epoch {}",
-          peer(id).name, describe(name), seen.value);
-  require(ops_[name].launches.emplace(id, launch).second, "One launch per op",
-          "{} launches {} twice", peer(id).name, describe(name));
+  PCCL_REQUIRE(key.epoch == peer(id).entered, "Stale launch", "{} launches {} while in epoch {}",
+               peer(id).name, describe(name), peer(id).entered.value);
+  PCCL_REQUIRE(key.epoch == seen, "Stale launch", "{} launches {}, its caller has seen epoch {}",
+               peer(id).name, describe(name), seen.value);
+  PCCL_REQUIRE(ops_[name].launches.emplace(id, launch).second, "One launch per op",
+               "{} launches {} twice", peer(id).name, describe(name));
 }
 
 void Ledger::succeeded(PeerId id, const OpKey& key, std::uint32_t world_size,
@@ -215,33 +216,34 @@ void Ledger::succeeded(PeerId id, const OpKey& key, std::uint32_t world_size,
   const OpName name{peer(id).group, key};
   Op& op = ops_.at(name);
   const auto epoch = epochs_.find({name.first, key.epoch});
-  require(epoch != epochs_.end(), "One membership per epoch", "{} has no ring", describe(name));
+  PCCL_REQUIRE(epoch != epochs_.end(), "One membership per epoch", "{} has no ring",
+               describe(name));
   const std::vector<PeerId>& ring = epoch->second.ring;
-  require(op.failed.empty(), "One outcome per op", "{} succeeded at {} and failed at {}",
-          describe(name), peer(id).name,
-          op.failed.empty() ? "nobody" : peer(*op.failed.begin()).name);
-  require(world_size == ring.size(), "World size", "{}: {} says {}, the ring has {}",
-          describe(name), peer(id).name, world_size, ring.size());
+  PCCL_REQUIRE(op.failed.empty(), "One outcome per op", "{} succeeded at {} and failed at {}",
+               describe(name), peer(id).name,
+               op.failed.empty() ? "nobody" : peer(*op.failed.begin()).name);
+  PCCL_REQUIRE(world_size == ring.size(), "World size", "{}: {} says {}, the ring has {}",
+               describe(name), peer(id).name, world_size, ring.size());
   const OpSpec& spec = op.launches.at(id).spec;
   if (op.succeeded.empty()) {
     ++committed_;
     std::vector<std::uint32_t> amounts;
     for (const PeerId member : ring) {
       const auto launch = op.launches.find(member);
-      require(launch != op.launches.end(), "Everybody contributes",
-              "{} succeeded although {} never launched it", describe(name), peer(member).name);
-      require(launch->second.spec.count == spec.count && launch->second.spec.op == spec.op &&
-                  launch->second.spec.type == spec.type,
-              "Descriptors agree", "{} succeeded although {} and {} describe it differently",
-              describe(name), peer(member).name, peer(id).name);
+      PCCL_REQUIRE(launch != op.launches.end(), "Everybody contributes",
+                   "{} succeeded although {} never launched it", describe(name), peer(member).name);
+      PCCL_REQUIRE(launch->second.spec.count == spec.count && launch->second.spec.op == spec.op &&
+                       launch->second.spec.type == spec.type,
+                   "Descriptors agree", "{} succeeded although {} and {} describe it differently",
+                   describe(name), peer(member).name, peer(id).name);
       amounts.push_back(launch->second.amount);
     }
     op.expected = result_of(spec, amounts);
   }
   op.succeeded.insert(id);
-  require(op.expected.matches(result), "Right bits", "{} ({} x {} {}) at {}: {}", describe(name),
-          spec.count, name_of(spec.type), name_of(spec.op), peer(id).name,
-          op.expected.first_difference(result));
+  PCCL_REQUIRE(op.expected.matches(result), "Right bits", "{} ({} x {} {}) at {}: {}",
+               describe(name), spec.count, name_of(spec.type), name_of(spec.op), peer(id).name,
+               op.expected.first_difference(result));
 }
 
 void Ledger::failed(PeerId id, const OpKey& key, const Outcome& outcome) {
@@ -249,9 +251,10 @@ void Ledger::failed(PeerId id, const OpKey& key, const Outcome& outcome) {
   if (outcome.status != Status::peer_lost && outcome.status != Status::invalid_argument) return;
   const OpName name{peer(id).group, key};
   Op& op = ops_.at(name);
-  require(op.succeeded.empty(), "One outcome per op", "{} succeeded at {} and failed at {}: {}",
-          describe(name), op.succeeded.empty() ? "nobody" : peer(*op.succeeded.begin()).name,
-          peer(id).name, outcome.why);
+  PCCL_REQUIRE(op.succeeded.empty(), "One outcome per op",
+               "{} succeeded at {} and failed at {}: {}", describe(name),
+               op.succeeded.empty() ? "nobody" : peer(*op.succeeded.begin()).name, peer(id).name,
+               outcome.why);
   op.failed.insert(id);
 }
 

@@ -104,9 +104,9 @@ void Ledger::check_kept(PeerId id, const Kept& kept) const {
   for (const auto& [name, verdict] : open_verdicts_) {
     if (name.first.first != who.group || !verdict.had_by.contains(id)) continue;
     if (kept.contains({name.first.second, name.second})) continue;
-    require(everybody_has(name, verdict), "Kept verdicts",
-            "{} has forgotten verdict {} of epoch {}, which some member does not have yet",
-            who.name, name.second.value, name.first.second.value);
+    PCCL_REQUIRE(everybody_has(name, verdict), "Kept verdicts",
+                 "{} has forgotten verdict {} of epoch {}, which some member does not have yet",
+                 who.name, name.second.value, name.first.second.value);
   }
 }
 

@@ -62,8 +62,8 @@ bool LaneStream::send_piece() {
   const std::size_t size =
       std::min({rest, room, world_.rng.chance(0.6) ? rest : 1 + world_.rng.below(rest)});
   const auto from = peer.lane_client(sender_).payload(*sending_, sent_);
-  require(from.empty() || from.size() == rest, "Buffers", "a payload of {} bytes where {} are due",
-          from.size(), rest);
+  PCCL_REQUIRE(from.empty() || from.size() == rest, "Buffers",
+               "a payload of {} bytes where {} are due", from.size(), rest);
   Piece piece{*sending_, false, sent_, {}};
   piece.bytes.resize(size);  // zeros when the op is void
   if (!from.empty()) {
@@ -92,12 +92,12 @@ void LaneStream::receive(Piece& piece) {
   net::LaneClient& client = peer.lane_client(other(sender_));
   if (piece.header) {
     std::string why;
-    require(client.frame_begins(piece.frame, why), "Honest peers keep the protocol",
-            "{} refuses a frame of {}: {}", peer.name(), link_.peer(sender_).name(), why);
+    PCCL_REQUIRE(client.frame_begins(piece.frame, why), "Honest peers keep the protocol",
+                 "{} refuses a frame of {}: {}", peer.name(), link_.peer(sender_).name(), why);
   } else {
     const auto into = client.destination(piece.frame, piece.offset);
-    require(into.empty() || into.size() >= piece.bytes.size(), "Buffers",
-            "{} bytes where {} arrive", into.size(), piece.bytes.size());
+    PCCL_REQUIRE(into.empty() || into.size() >= piece.bytes.size(), "Buffers",
+                 "{} bytes where {} arrive", into.size(), piece.bytes.size());
     if (!into.empty()) {
       peer.check_touch(into.data(), piece.bytes.size(), "written");
       std::memcpy(into.data(), piece.bytes.data(), piece.bytes.size());

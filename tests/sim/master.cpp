@@ -62,8 +62,8 @@ void MasterHost::closing(Control& control) {
   if (found == registered_.end()) return;
   world_.ledger.removed(found->second);
   registered_.erase(found);
-  require(!control.peer().blamed().empty(), "Nobody is removed without cause", "{}: the master {}",
-          control.peer().name(), removal_);
+  PCCL_REQUIRE(!control.peer().blamed().empty(), "Nobody is removed without cause",
+               "{}: the master {}", control.peer().name(), removal_);
 }
 
 void MasterHost::sent(const Control& control, const wire::Message& message) {

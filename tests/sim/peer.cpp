@@ -21,17 +21,15 @@ SimPeer::SimPeer(World& world, int slot, PeerOptions options)
       world_(world),
       slot_(slot),
       options_(std::move(options)),
+      name_(fmt::format("#{}", slot)),
       core_(std::make_unique<node::PeerCore>(PeerSettings{.group = options_.group}, *this)),
-      door_(world, *this) {}
+      door_(world, *this) {
+  if (options_.group != Group{}) name_ += fmt::format("/{}", options_.group.value);
+}
 
 SimPeer::~SimPeer() {
   script_ = {};
   ops_.clear();  // they hold blocks of the core's pools
-}
-
-std::string SimPeer::name() const {
-  return fmt::format("#{}{}", slot_,
-                     options_.group.value == 0 ? "" : fmt::format("/{}", options_.group.value));
 }
 
 Endpoint SimPeer::p2p() const {
@@ -242,15 +240,15 @@ OpHandle SimPeer::launch(const OpSpec& spec, std::uint32_t amount, bool in_place
 }
 
 void SimPeer::end(Op& op, node::EndedOp ended) {
-  require(!op.ended, "Each op ends once", "{}: tag {}", name(), op.spec.tag.value);
+  PCCL_REQUIRE(!op.ended, "Each op ends once", "{}: tag {}", name(), op.spec.tag.value);
   world_.trace.mix("ended", slot_, op.spec.tag.value, static_cast<int>(ended.outcome.status));
   if (world_.trace.printing())
     world_.trace.print("{}      {} ends: {} {}", name(),
                        op.key ? to_string(*op.key) : fmt::format("tag {}", op.spec.tag.value),
                        name_of(ended.outcome.status), ended.outcome.why);
   if (ended.outcome.ok()) {
-    require(op.key.has_value(), "One outcome per op", "{}: tag {} succeeds unlaunched", name(),
-            op.spec.tag.value);
+    PCCL_REQUIRE(op.key.has_value(), "One outcome per op", "{}: tag {} succeeds unlaunched", name(),
+                 op.spec.tag.value);
     world_.ledger.succeeded(id(), *op.key, ended.world_size, op.receive->data());
   } else if (op.key) {
     world_.ledger.failed(id(), *op.key, ended.outcome);
@@ -270,21 +268,21 @@ Task<Outcome> SimPeer::await(OpHandle handle) {
   op.ended->ring.reset();
   Snapshot received = input_of(op.spec, op.amount);
   if (op.in_place && !outcome.ok()) {
-    require(received.matches(op.receive->data()), "A failed op leaves its input",
-            "{}, {} x {} in place: {}", name(), op.spec.count, name_of(op.spec.type),
-            received.first_difference(op.receive->data()));
+    PCCL_REQUIRE(received.matches(op.receive->data()), "A failed op leaves its input",
+                 "{}, {} x {} in place: {}", name(), op.spec.count, name_of(op.spec.type),
+                 received.first_difference(op.receive->data()));
   }
   if (!op.in_place) {
-    require(received.matches(op.send->data()), "Inputs are read only", "{}: {}", name(),
-            received.first_difference(op.send->data()));
+    PCCL_REQUIRE(received.matches(op.send->data()), "Inputs are read only", "{}: {}", name(),
+                 received.first_difference(op.send->data()));
     retire(std::move(op.send), received);
   }
   if (outcome.ok() && op.spec.bytes() > 0) {
     std::memcpy(received.bits.data(), op.receive->data(),
                 std::min(op.spec.bytes(), sizeof received.bits));
     last_result_ = received.bits[0];
-    require(received.matches(op.receive->data()), "No byte changes after the end",
-            "{}: tag {} at its await", name(), op.spec.tag.value);
+    PCCL_REQUIRE(received.matches(op.receive->data()), "No byte changes after the end",
+                 "{}: tag {} at its await", name(), op.spec.tag.value);
   }
   if (outcome.ok() || op.in_place) retire(std::move(op.receive), received);
   ++(outcome.ok() ? reduces_done : reduces_failed);
@@ -305,8 +303,8 @@ void SimPeer::retire(Buffer buffer, const Snapshot& holds) {
     const auto found = std::find_if(retired_.begin(), retired_.end(), [&](const Retired& retired) {
       return retired.buffer->data() == data;
     });
-    require(found->holds.matches(data), "No byte changes after the end", "{}: {}", name(),
-            found->holds.first_difference(data));
+    PCCL_REQUIRE(found->holds.matches(data), "No byte changes after the end", "{}: {}", name(),
+                 found->holds.first_difference(data));
     retired_.erase(found);
   });
 }
@@ -320,12 +318,12 @@ void SimPeer::check_touch(const std::byte* at, std::size_t bytes, const char* ho
     return buffer && at < buffer->data() + buffer->size() && buffer->data() < at + bytes;
   };
   for (const Retired& retired : retired_)
-    require(!overlaps(retired.buffer), "Buffers", "{}: a buffer is {} after the end of its op",
-            name(), how);
+    PCCL_REQUIRE(!overlaps(retired.buffer), "Buffers", "{}: a buffer is {} after the end of its op",
+                 name(), how);
   for (const auto& [handle, op] : ops_)
-    require(!op->ended || !(overlaps(op->send) || overlaps(op->receive)), "Buffers",
-            "{}: a buffer of tag {} is {} after the end of its op", name(), op->spec.tag.value,
-            how);
+    PCCL_REQUIRE(!op->ended || !(overlaps(op->send) || overlaps(op->receive)), "Buffers",
+                 "{}: a buffer of tag {} is {} after the end of its op", name(), op->spec.tag.value,
+                 how);
 }
 
 }  // namespace pccl::sim

@@ -44,7 +44,7 @@ class SimPeer final : public Process, public node::PeerIo {
   ~SimPeer() override;
 
   int slot() const { return slot_; }
-  std::string name() const;
+  const std::string& name() const { return name_; }
   PeerId id() const { return core_->machine().self(); }
   const PeerOptions& options() const { return options_; }
   Endpoint p2p() const;
@@ -147,6 +147,7 @@ class SimPeer final : public Process, public node::PeerIo {
   World& world_;
   int slot_;
   PeerOptions options_;
+  std::string name_;
   std::unique_ptr<node::PeerCore> core_;
   Door door_;
   Control* control_ = nullptr;

@@ -260,8 +260,8 @@ class Storm {
                          [&](const auto& goal) { return goal.first == peer; }))
           goals.emplace_back(peer, peer->reduces_done + reduces_in_calm);
       if (done(goals)) return;
-      require(world_.timeline.now() < end, "Everything completes after the storm", "{}",
-              who_is_stuck(goals));
+      PCCL_REQUIRE(world_.timeline.now() < end, "Everything completes after the storm", "{}",
+                   who_is_stuck(goals));
       world_.run_for(200ms);
     }
   }

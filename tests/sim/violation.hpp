@@ -15,10 +15,10 @@ struct Violation : std::runtime_error {
   std::string invariant;
 };
 
-template <typename... Args>
-void require(bool holds, const char* invariant, fmt::format_string<Args...> format,
-             Args&&... args) {
-  if (!holds) throw Violation(invariant, fmt::format(format, std::forward<Args>(args)...));
-}
-
 }  // namespace pccl::sim
+
+// PCCL_REQUIRE(holds, "Name of the invariant", "format", args...): the text is only made when it is
+// needed.
+#define PCCL_REQUIRE(holds, invariant, ...) \
+  ((holds) ? static_cast<void>(0)           \
+           : throw ::pccl::sim::Violation((invariant), ::fmt::format(__VA_ARGS__)))

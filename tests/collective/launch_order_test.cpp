@@ -32,7 +32,7 @@ INSTANTIATE_TEST_SUITE_P(Worlds, LateLaunch, testing::Range(2u, 9u));
 TEST_P(LateLaunch, OfOneRankEndsWell) {
   const std::uint32_t world = GetParam();
   for (const std::uint64_t chunk_bytes : {0 * kibi, 4 * kibi, 300 * kibi, 1100 * kibi})
-    for (const std::uint32_t late : {0u, world / 2, world - 1}) {
+    for (const std::uint32_t late : {0u, world - 1}) {
       SCOPED_TRACE(testing::Message() << chunk_bytes << " late " << late);
       RingHarness ring({.world = world, .lanes = 1 + late % 3, .seed = chunk_bytes + late});
       const std::size_t op = ring.add({.count = chunk_bytes / 4 * world, .in_place = late == 0});

@@ -61,9 +61,11 @@ void MasterMachine::break_path(Group group, const Suspicion& suspicion) {
   const auto path = suspicion.outgoing ? std::pair{suspicion.from, suspicion.to}
                                        : std::pair{suspicion.to, suspicion.from};
   // Who answers late, or was not heard for a while before, did not run or did not hear us: this
-  // explains the failure better than the path does.
-  const bool stalled =
-      now_ - suspicion.since > heartbeat_interval() || suspicion.silent > 2 * heartbeat_interval();
+  // explains the failure better than the path does. What a master finds waiting after a pause of
+  // its own says nothing about when it happened.
+  const bool stalled = now_ - suspicion.since > heartbeat_interval() ||
+                       suspicion.silent > 2 * heartbeat_interval() ||
+                       (woke_ && suspicion.since - *woke_ < 2 * heartbeat_interval());
   // Both ends of a link see it break, each in its own time and perhaps in another epoch: one
   // incident.
   Breaks& breaks = state.breaks[path];

@@ -11,6 +11,7 @@ namespace pccl::membership {
 
 MasterEffects MasterMachine::step(const MasterEvent& event, Instant now) {
   now_ = now;
+  if (next_tick_ && now_ > *next_tick_ + 2 * heartbeat_interval()) woke_ = now_;
   std::visit([this](const auto& what) { on(what); }, event);
   evaluate_calls();
   forget_empty_groups();

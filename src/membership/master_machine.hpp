@@ -172,6 +172,7 @@ class MasterMachine {
   MasterSettings settings_;
   Instant now_{};
   std::optional<Instant> next_tick_;
+  std::optional<Instant> woke_;  // when the master's own loop last ran again after a pause
   MasterEffects effects_;
 
   std::map<PeerId, Peer> peers_;

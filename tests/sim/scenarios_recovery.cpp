@@ -117,6 +117,19 @@ TEST(Recovery, AMasterThatOversleptRemovesNobody) {
   EXPECT_TRUE(group.goes_on(group.peers, 2s));
 }
 
+TEST(Recovery, APauseOfTheMasterDoesNotTurnAFreezeIntoABrokenPath) {
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    Group3 group(2, calm_options(seed));
+    group.world.freeze(*group.peers[0]);
+    group.world.master.freeze();
+    group.world.run_for(3600ms);
+    group.world.thaw(*group.peers[0]);
+    group.world.run_for(200ms);
+    group.world.master.thaw();
+    EXPECT_TRUE(group.goes_on(group.peers, 3s)) << seed;
+  }
+}
+
 TEST(Recovery, TheOtherGroupNoticesNothing) {
   World world(calm_options());
   std::vector<SimPeer*> peers;

@@ -92,8 +92,10 @@ struct Refused {
 struct Heartbeat {
   static constexpr Kind kind = Kind::heartbeat;
   bool probe = false;  // the master checks a suspect; the answer, sent at once, has it set, too
+  // peer: its epoch and the newest verdict it has of that; master: the watermark, all members have
+  // every verdict of older epochs and those of this one up to the number
   Epoch epoch;
-  VerdictNumber verdict;  // peer: newest seen in `epoch`; master: the watermark of `epoch`
+  VerdictNumber verdict;
   static constexpr auto fields =
       std::tuple{&Heartbeat::probe, &Heartbeat::epoch, &Heartbeat::verdict};
 };

@@ -80,6 +80,7 @@ pcclResult_t pcclAllReduce(const void* sendbuff, void* recvbuff,
     ReduceRequest request;
     if (Answer wrong = check_reduce(sendbuff, recvbuff, descriptor, request); !wrong.ok())
       return wrong;
+    request.awaited_at_once = true;
     if (Answer refused = launch(peer, request); !refused.ok()) return refused;
     return await(peer, request.tag, reduce_info_out);
   });

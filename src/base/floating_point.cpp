@@ -1,12 +1,15 @@
 #include "base/floating_point.hpp"
 
-#include <cfenv>
-
 namespace pccl {
 
 // The default environment has flush-to-zero and denormals-are-zero off on x86 and ARM alike.
-void use_standard_floating_point() {
+StandardFloatingPoint::StandardFloatingPoint() {
+  std::fegetenv(&before_);
   std::fesetenv(FE_DFL_ENV);
+}
+
+StandardFloatingPoint::~StandardFloatingPoint() {
+  std::fesetenv(&before_);
 }
 
 }  // namespace pccl

@@ -1,10 +1,21 @@
-// Our threads do arithmetic that every peer must repeat bit for bit, whatever the application has
-// set.
+// Arithmetic that every peer repeats bit for bit, whatever the application has set for its threads.
 #pragma once
+
+#include <cfenv>
 
 namespace pccl {
 
-// Rounds to nearest, keeps denormals, masks all exceptions; for the calling thread.
-void use_standard_floating_point();
+// For the calling thread and for its lifetime: rounds to nearest, keeps denormals, masks all
+// exceptions; afterwards everything is as the application had it.
+class StandardFloatingPoint {
+ public:
+  StandardFloatingPoint();
+  ~StandardFloatingPoint();
+  StandardFloatingPoint(const StandardFloatingPoint&) = delete;
+  StandardFloatingPoint& operator=(const StandardFloatingPoint&) = delete;
+
+ private:
+  std::fenv_t before_;
+};
 
 }  // namespace pccl

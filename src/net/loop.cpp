@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <system_error>
 
-#include "base/floating_point.hpp"
 #include "net/loop_asio.hpp"
 
 namespace pccl::net {
@@ -35,8 +34,29 @@ void Loop::run() {
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
   pthread_setname_np(pthread_self(), "pccl-loop");
-  use_standard_floating_point();
-  asio_->context.run();
+  while (!asio_->context.stopped()) {
+    asio_->turns.take();
+    while (!asio_->turns.lent() && asio_->context.run_one() > 0) {
+    }
+    asio_->turns.give();
+  }
+}
+
+void Loop::run_until(const std::function<bool()>& done, const std::function<bool()>& others_wait) {
+  if (!asio_->turns.try_take_as_caller()) return;
+  while (!done() && asio_->context.run_one() > 0) {
+  }
+  asio_->turns.give_as_caller(others_wait());
+}
+
+void Loop::caller_answered(bool others_wait) {
+  if (!others_wait) asio_->turns.lend();
+  // The caller may be waiting in Asio for something else to happen.
+  if (asio_->turns.another_caller_runs()) asio::post(asio_->context, [] {});
+}
+
+void Loop::leave_work() {
+  asio_->turns.recall();
 }
 
 void Loop::stop() noexcept {

@@ -1,12 +1,16 @@
-// The event loop of one node: one thread that waits for sockets and timers (Asio's reactor, hidden
-// in loop.cpp and stream.cpp). Whoever works on the node's state holds the loop; the loop thread
-// holds it while it runs a handler, a caller's thread may hold it in between to submit work without
-// a hand-over between threads.
+// The event loop of one node: one thread at a time waits for sockets and timers (Asio's reactor,
+// hidden in loop.cpp and stream.cpp). Whoever works on the node's state holds the loop: the thread
+// that runs a handler, or a caller's thread in between, which so submits work without a hand-over
+// between threads.
+//
+// A caller that waits for an answer may run the loop itself: then the answer wakes the caller, and
+// not the loop thread that would have to wake the caller.
 #pragma once
 
 #include <functional>
 #include <memory>
 
+#include "base/floating_point.hpp"
 #include "base/time.hpp"
 
 namespace pccl::net {
@@ -21,7 +25,17 @@ class Loop {
   void run();            // until stop(); the loop thread's body
   void stop() noexcept;  // any thread, and a signal handler
 
+  // Runs the loop on a caller's thread until `done`, which is asked between handlers, without the
+  // loop held. Returns at once when another thread runs it. `others_wait`: asked at the end; the
+  // loop thread then takes over at once, else when nobody has called for a moment.
+  void run_until(const std::function<bool()>& done, const std::function<bool()>& others_wait);
+  // Holding the loop: a caller was answered. It will probably call again and run the loop itself.
+  void caller_answered(bool others_wait);
+  // A caller leaves work behind and does not wait: the loop thread takes over if nobody runs it.
+  void leave_work();
+
   // Owns the loop for its lifetime: waits for the handler that is running, first come first served.
+  // Arithmetic in it is the standard one.
   class Hold {
    public:
     explicit Hold(Loop& loop);
@@ -30,6 +44,7 @@ class Loop {
     Hold& operator=(const Hold&) = delete;
 
    private:
+    StandardFloatingPoint arithmetic_;
     Loop& loop_;
   };
 

@@ -10,6 +10,7 @@
 
 #include "net/file_descriptor.hpp"
 #include "net/loop.hpp"
+#include "net/loop_turns.hpp"
 
 namespace pccl::net {
 
@@ -36,6 +37,7 @@ class FairLock {
 struct Loop::Asio {
   asio::io_context context;
   asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
+  LoopTurns turns;
   FairLock lock;
   FileDescriptor stop_event;  // an eventfd: writing to it is all that stop() does
   asio::posix::stream_descriptor stop_waiter{context};

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -20,32 +21,11 @@
 #include "net/loop.hpp"
 #include "node/peer_core.hpp"
 #include "node/peer_links.hpp"
+#include "node/promise.hpp"
 
 namespace pccl::node {
 
 namespace {
-
-// A value that one thread waits for and another delivers, once.
-template <typename Value>
-class Promise {
- public:
-  void deliver(Value value) {
-    const std::lock_guard guard(mutex_);
-    if (value_) return;
-    value_ = std::move(value);
-    delivered_.notify_all();
-  }
-  Value& wait() {
-    std::unique_lock guard(mutex_);
-    delivered_.wait(guard, [this] { return value_.has_value(); });
-    return *value_;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable delivered_;
-  std::optional<Value> value_;
-};
 
 struct CallEnded {
   Outcome outcome;
@@ -96,6 +76,9 @@ class PeerNode::Impl final : public PeerIo {
   void feed(membership::PeerEvent event);
   template <typename Work>
   void with_core(Work work);  // then carries out whatever follows from it
+  template <typename Value>
+  Value& wait_for(Promise<Value>& promise);
+  bool others_wait() const;  // `mutex_` is held
   void check_time();
   void master_connected(net::FileDescriptor socket, const std::string& why);
   void refresh_attributes();
@@ -272,6 +255,21 @@ void PeerNode::Impl::with_core(Work work) {
     accepted_ = false;
 }
 
+// The loop is not held. Lets the waiting thread run the loop, when nobody else does.
+template <typename Value>
+Value& PeerNode::Impl::wait_for(Promise<Value>& promise) {
+  session_->loop.run_until([&] { return promise.kept(); },
+                           [this] {
+                             const std::lock_guard guard(mutex_);
+                             return others_wait();
+                           });
+  return promise.wait();
+}
+
+bool PeerNode::Impl::others_wait() const {
+  return callers_inside_ > 1 || !ops_by_handle_.empty();
+}
+
 void PeerNode::Impl::wake_at(Instant at) {
   session_->timer.set(at, [this] { check_time(); });
 }
@@ -318,7 +316,7 @@ Outcome PeerNode::Impl::call(wire::CallKind what, bool& peers_pending) {
     }
     feed(membership::CallRequested{what});
   }
-  const CallEnded& ended = promise->wait();
+  const CallEnded& ended = wait_for(*promise);
   peers_pending = ended.peers_pending;
   return ended.outcome;
 }
@@ -326,7 +324,9 @@ Outcome PeerNode::Impl::call(wire::CallKind what, bool& peers_pending) {
 void PeerNode::Impl::call_ended(const Outcome& outcome, bool peers_pending) {
   refresh_attributes();
   const std::lock_guard guard(mutex_);
-  if (call_) std::exchange(call_, nullptr)->deliver({outcome, peers_pending});
+  if (!call_) return;
+  std::exchange(call_, nullptr)->deliver({outcome, peers_pending});
+  session_->loop.caller_answered(others_wait());
 }
 
 // What the caller has seen changes only in calls that end well; a failed one refreshes nothing.
@@ -370,15 +370,19 @@ Outcome PeerNode::Impl::launch(const ReduceRequest& request) {
     else
       ops_by_handle_[handle] = promise;
   });
+  if (!request.awaited_at_once) session_->loop.leave_work();
   return {};
 }
 
 void PeerNode::Impl::op_ended(OpHandle handle, EndedOp ended) {
   const std::lock_guard guard(mutex_);
-  if (const auto waiting = ops_by_handle_.extract(handle))
-    waiting.mapped()->deliver(std::move(ended));
-  else
+  const auto waiting = ops_by_handle_.extract(handle);
+  if (!waiting) {
     ended_in_launch_.emplace(handle, std::move(ended));
+    return;
+  }
+  waiting.mapped()->deliver(std::move(ended));
+  session_->loop.caller_answered(others_wait());
 }
 
 Outcome PeerNode::Impl::await(std::uint64_t tag, ReduceInfo& info) {
@@ -391,7 +395,7 @@ Outcome PeerNode::Impl::await(std::uint64_t tag, ReduceInfo& info) {
       return {Status::peer_lost, fmt::format("no all-reduce with tag {} is in flight", tag)};
     promise = found->second;
   }
-  EndedOp& ended = promise->wait();
+  EndedOp& ended = wait_for(*promise);
   Outcome outcome = ended.outcome;
   // The copy back runs on the caller's thread: the loop has other peers to answer.
   if (!outcome.ok() && ended.ring) ended.ring->roll_back();

@@ -39,6 +39,7 @@ struct ReduceRequest {
   DataType type = DataType::float32;
   RedOp op = RedOp::sum;
   std::uint64_t tag = 0;
+  bool awaited_at_once = false;  // by the thread that launches it
 };
 
 struct ReduceInfo {

@@ -1,0 +1,38 @@
+// A value that one thread waits for and another delivers, once.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace pccl::node {
+
+template <typename Value>
+class Promise {
+ public:
+  void deliver(Value value) {
+    {
+      const std::lock_guard guard(mutex_);
+      if (value_) return;
+      value_ = std::move(value);
+    }
+    delivered_.notify_all();
+  }
+  bool kept() const {
+    const std::lock_guard guard(mutex_);
+    return value_.has_value();
+  }
+  Value& wait() {
+    std::unique_lock guard(mutex_);
+    delivered_.wait(guard, [this] { return value_.has_value(); });
+    return *value_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable delivered_;
+  std::optional<Value> value_;
+};
+
+}  // namespace pccl::node

@@ -1,0 +1,145 @@
+// Who runs the loop: its thread, a caller that waits, and who takes over from whom. No test depends
+// on how long anything takes, except that all of it ends within the test's limit.
+#include "net/loop.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cfenv>
+#include <functional>
+#include <future>
+#include <thread>
+
+namespace pccl::net {
+namespace {
+
+class LoopTest : public testing::Test {
+ protected:
+  LoopTest() : thread_([this] { loop_.run(); }) {}
+  ~LoopTest() override {
+    loop_.stop();
+    thread_.join();
+  }
+
+  // The thread that runs a posted task.
+  std::thread::id thread_of_a_task() {
+    std::promise<std::thread::id> ran;
+    loop_.post([&] { ran.set_value(std::this_thread::get_id()); });
+    return ran.get_future().get();
+  }
+  void lend() {
+    std::promise<void> lent;
+    loop_.post([&] {
+      loop_.caller_answered(false);
+      lent.set_value();
+    });
+    lent.get_future().get();
+  }
+  static bool nobody_waits() { return false; }
+  static bool somebody_waits() { return true; }
+
+  // Runs a task on the calling thread: lends the loop until this thread is quick enough to take it.
+  void run_here(const std::function<void()>& task, const std::function<bool()>& others_wait) {
+    bool ran = false;
+    while (!ran) {
+      lend();
+      bool posted = false;
+      std::atomic<bool> done = false;
+      loop_.run_until(
+          [&] {
+            if (!posted)
+              loop_.post([&] {
+                task();
+                ran = true;
+                done = true;
+              });
+            posted = true;
+            return done.load();
+          },
+          others_wait);
+    }
+  }
+
+  Loop loop_;
+  std::thread thread_;
+};
+
+TEST_F(LoopTest, ItsThreadRunsItWhileNobodyCalls) {
+  EXPECT_EQ(thread_of_a_task(), thread_.get_id());
+}
+
+TEST_F(LoopTest, ACallerThatWaitsRunsItItself) {
+  std::thread::id ran_on;
+  run_here([&] { ran_on = std::this_thread::get_id(); }, nobody_waits);
+  EXPECT_EQ(ran_on, std::this_thread::get_id());
+}
+
+TEST_F(LoopTest, ItsThreadTakesOverWhenTheCallerHasLeft) {
+  run_here([] {}, nobody_waits);
+  EXPECT_EQ(thread_of_a_task(), thread_.get_id());
+  run_here([] {}, somebody_waits);
+  EXPECT_EQ(thread_of_a_task(), thread_.get_id());
+}
+
+TEST_F(LoopTest, ItsThreadTakesOverWorkThatIsLeftBehind) {
+  lend();
+  loop_.leave_work();
+  EXPECT_EQ(thread_of_a_task(), thread_.get_id());
+}
+
+TEST_F(LoopTest, OnlyOneThreadRunsIt) {
+  run_here(
+      [&] {
+        std::thread([&] {
+          loop_.run_until([] { return ADD_FAILURE(), true; }, nobody_waits);
+        }).join();
+      },
+      nobody_waits);
+}
+
+TEST_F(LoopTest, ACallerThatRunsItSeesAnAnswerFromAnotherThread) {
+  std::atomic<bool> answered = false;
+  std::thread other;
+  while (!answered) {
+    lend();
+    loop_.run_until(
+        [&] {
+          if (!other.joinable())
+            other = std::thread([&] {
+              const Loop::Hold hold(loop_);
+              answered = true;
+              loop_.caller_answered(false);
+            });
+          return answered.load();
+        },
+        nobody_waits);
+  }
+  other.join();
+}
+
+TEST_F(LoopTest, AStoppedLoopReturnsToItsCaller) {
+  bool ran = false;
+  while (!ran) {
+    lend();
+    loop_.run_until(
+        [&] {
+          if (!ran) loop_.stop();
+          ran = true;
+          return false;
+        },
+        nobody_waits);
+  }
+}
+
+TEST_F(LoopTest, HoldingItIsStandardArithmetic) {
+  std::fesetround(FE_UPWARD);
+  {
+    const Loop::Hold hold(loop_);
+    EXPECT_EQ(std::fegetround(), FE_TONEAREST);
+  }
+  EXPECT_EQ(std::fegetround(), FE_UPWARD);
+  std::fesetround(FE_TONEAREST);
+}
+
+}  // namespace
+}  // namespace pccl::net

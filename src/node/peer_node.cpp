@@ -5,10 +5,7 @@
 #include <fmt/format.h>
 
 #include <atomic>
-#include <condition_variable>
 #include <deque>
-#include <functional>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -19,18 +16,13 @@
 #include "net/control_channel.hpp"
 #include "net/dialer.hpp"
 #include "net/loop.hpp"
+#include "node/callers.hpp"
 #include "node/peer_core.hpp"
 #include "node/peer_links.hpp"
-#include "node/promise.hpp"
 
 namespace pccl::node {
 
 namespace {
-
-struct CallEnded {
-  Outcome outcome;
-  bool peers_pending = false;
-};
 
 constexpr auto dial_master_deadline = std::chrono::seconds(5);
 
@@ -47,7 +39,7 @@ class PeerNode::Impl final : public PeerIo {
   Outcome call(wire::CallKind what, bool& peers_pending);
   Outcome launch(const ReduceRequest& request);
   Outcome await(std::uint64_t tag, ReduceInfo& info);
-  Attributes attributes() const;
+  Attributes attributes() const { return callers_.attributes(); }
 
  private:
   // What lives from a connect to its failure, or to the end of the node.
@@ -67,18 +59,13 @@ class PeerNode::Impl final : public PeerIo {
     bool failed = false;  // to connect
     std::optional<Instant> next_ping_check;
   };
-  using OpPromise = Promise<EndedOp>;
 
   Outcome open_session();
-  static Outcome interrupted() {
-    return {Status::interrupted, "the communicator is being destroyed"};
-  }
   void feed(membership::PeerEvent event);
   template <typename Work>
   void with_core(Work work);  // then carries out whatever follows from it
   template <typename Value>
   Value& wait_for(Promise<Value>& promise);
-  bool others_wait() const;  // `mutex_` is held
   void check_time();
   void master_connected(net::FileDescriptor socket, const std::string& why);
   void refresh_attributes();
@@ -96,38 +83,11 @@ class PeerNode::Impl final : public PeerIo {
   void note(const std::string& text) override { log()->info("{}", text); }
 
   PeerOptions options_;
+  std::mutex session_changes_;  // guards the pointer against interrupt(), which any thread calls
   std::unique_ptr<Session> session_;
   std::atomic<bool> accepted_ = false;
 
-  // Guards what follows; never held while waiting, and taken after the loop where both are.
-  mutable std::mutex mutex_;
-  std::condition_variable nobody_inside_;
-  int callers_inside_ = 0;
-  bool shutting_down_ = false;
-  Attributes attributes_;
-  std::shared_ptr<Promise<Outcome>> connect_;
-  std::shared_ptr<Promise<CallEnded>> call_;
-  std::map<std::uint64_t, std::shared_ptr<OpPromise>> ops_by_tag_;  // launched, not awaited
-  std::map<OpHandle, std::shared_ptr<OpPromise>> ops_by_handle_;    // not ended
-  std::map<OpHandle, EndedOp> ended_in_launch_;  // before launch() knew the handle
-
-  // A call of the application that may block; the destructor waits for it to leave.
-  class Inside {
-   public:
-    explicit Inside(Impl& impl) : impl_(impl) {
-      const std::lock_guard guard(impl_.mutex_);
-      ++impl_.callers_inside_;
-    }
-    ~Inside() {
-      const std::lock_guard guard(impl_.mutex_);
-      if (--impl_.callers_inside_ == 0) impl_.nobody_inside_.notify_all();
-    }
-    Inside(const Inside&) = delete;
-    Inside& operator=(const Inside&) = delete;
-
-   private:
-    Impl& impl_;
-  };
+  Callers callers_;
 };
 
 // ---- connect
@@ -139,7 +99,7 @@ void PeerNode::Impl::Session::stop() {
 }
 
 Outcome PeerNode::Impl::connect() {
-  const Inside inside(*this);
+  const Callers::Inside inside(callers_);
   if (Outcome opened = open_session(); !opened.ok()) return opened;
   Session& session = *session_;
   const auto promise = std::make_shared<Promise<Outcome>>();
@@ -150,11 +110,7 @@ Outcome PeerNode::Impl::connect() {
       session.failed = true;
       return {Status::master_lost, listening.why};
     }
-    {
-      const std::lock_guard guard(mutex_);
-      if (shutting_down_) return interrupted();
-      connect_ = promise;
-    }
+    if (Outcome refused = callers_.begin_connect(promise); !refused.ok()) return refused;
     session.thread = std::thread([&session] { session.loop.run(); });
     feed(membership::ConnectRequested{session.links->port()});
     session.dialer =
@@ -177,8 +133,8 @@ Outcome PeerNode::Impl::connect() {
 Outcome PeerNode::Impl::open_session() {
   if (session_ && session_->failed) {
     session_->stop();
-    const std::lock_guard guard(mutex_);
-    if (shutting_down_) return interrupted();
+    const std::lock_guard guard(session_changes_);
+    if (Outcome refused = callers_.may_begin(); !refused.ok()) return refused;
     session_.reset();
   }
   if (session_) {
@@ -198,8 +154,8 @@ Outcome PeerNode::Impl::open_session() {
                            [this](const membership::LinkBroken& broken) { feed(broken); },
                            [this] { with_core([] {}); },
                            [this] { session_->core->previous_link_replaced(); }});
-  const std::lock_guard guard(mutex_);
-  if (shutting_down_) return interrupted();
+  const std::lock_guard guard(session_changes_);
+  if (Outcome refused = callers_.may_begin(); !refused.ok()) return refused;
   session_ = std::move(session);
   return {};
 }
@@ -220,8 +176,7 @@ void PeerNode::Impl::connect_ended(const Outcome& outcome) {
     refresh_attributes();
   }
   session_->connect_limit.cancel();
-  const std::lock_guard guard(mutex_);
-  if (connect_) std::exchange(connect_, nullptr)->deliver(outcome);
+  callers_.end_connect(outcome);
 }
 
 // ---- the loop
@@ -259,15 +214,8 @@ void PeerNode::Impl::with_core(Work work) {
 template <typename Value>
 Value& PeerNode::Impl::wait_for(Promise<Value>& promise) {
   session_->loop.run_until([&] { return promise.kept(); },
-                           [this] {
-                             const std::lock_guard guard(mutex_);
-                             return others_wait();
-                           });
+                           [this] { return callers_.others_wait(); });
   return promise.wait();
-}
-
-bool PeerNode::Impl::others_wait() const {
-  return callers_inside_ > 1 || !ops_by_handle_.empty();
 }
 
 void PeerNode::Impl::wake_at(Instant at) {
@@ -299,21 +247,12 @@ void PeerNode::Impl::close_master() {
 // -----------------------------------------------------------------------------------------------
 
 Outcome PeerNode::Impl::call(wire::CallKind what, bool& peers_pending) {
-  const Inside inside(*this);
+  const Callers::Inside inside(callers_);
   const auto promise = std::make_shared<Promise<CallEnded>>();
   if (!session_) return {Status::invalid_usage, "not connected"};
   {
     const net::Loop::Hold hold(session_->loop);
-    {
-      const std::lock_guard guard(mutex_);
-      if (shutting_down_) return interrupted();
-      if (what == wire::CallKind::update_topology && !ops_by_tag_.empty())
-        return {Status::pending_ops,
-                fmt::format("{} async all-reduces have not been awaited, tag {} is one of them",
-                            ops_by_tag_.size(), ops_by_tag_.begin()->first)};
-      if (call_) return {Status::invalid_usage, "another call is waiting on this communicator"};
-      call_ = promise;
-    }
+    if (Outcome refused = callers_.begin_call(what, promise); !refused.ok()) return refused;
     feed(membership::CallRequested{what});
   }
   const CallEnded& ended = wait_for(*promise);
@@ -323,10 +262,8 @@ Outcome PeerNode::Impl::call(wire::CallKind what, bool& peers_pending) {
 
 void PeerNode::Impl::call_ended(const Outcome& outcome, bool peers_pending) {
   refresh_attributes();
-  const std::lock_guard guard(mutex_);
-  if (!call_) return;
-  std::exchange(call_, nullptr)->deliver({outcome, peers_pending});
-  session_->loop.caller_answered(others_wait());
+  if (callers_.end_call({outcome, peers_pending}))
+    session_->loop.caller_answered(callers_.others_wait());
 }
 
 // What the caller has seen changes only in calls that end well; a failed one refreshes nothing.
@@ -334,67 +271,40 @@ void PeerNode::Impl::refresh_attributes() {
   const auto& machine = session_->core->machine();
   if (machine.standing() != membership::PeerMachine::Standing::accepted) return;
   const membership::PeerMachine::Seen& seen = machine.seen();
-  const std::lock_guard guard(mutex_);
-  attributes_ = {seen.counts.global_world_size, seen.group_world_size, seen.counts.distinct_groups,
-                 seen.counts.largest_group_world_size};
-}
-
-Attributes PeerNode::Impl::attributes() const {
-  const std::lock_guard guard(mutex_);
-  return attributes_;
+  callers_.set_attributes({seen.counts.global_world_size, seen.group_world_size,
+                           seen.counts.distinct_groups, seen.counts.largest_group_world_size});
 }
 
 // ---- all-reduce
 // ------------------------------------------------------------------------------------------
 
 Outcome PeerNode::Impl::launch(const ReduceRequest& request) {
-  const Inside inside(*this);
+  const Callers::Inside inside(callers_);
   if (!session_) return {Status::invalid_usage, "not connected"};
-  const auto promise = std::make_shared<OpPromise>();
+  const auto promise = std::make_shared<Promise<EndedOp>>();
   const net::Loop::Hold hold(session_->loop);
-  {
-    const std::lock_guard guard(mutex_);
-    if (shutting_down_) return interrupted();
-    if (ops_by_tag_.contains(request.tag))
-      return {Status::invalid_argument, fmt::format("tag {} is in flight", request.tag)};
-  }
+  if (Outcome refused = callers_.may_launch(request.tag); !refused.ok()) return refused;
   if (Outcome may = session_->core->machine().may_launch(); !may.ok()) return may;
   const OpRequest what{
       Tag{request.tag}, request.count, {request.send, request.receive, request.type, request.op}};
   with_core([&] {
     const OpHandle handle = session_->core->launch(what, net::Loop::now());
-    const std::lock_guard guard(mutex_);
-    ops_by_tag_[request.tag] = promise;
-    if (const auto ended = ended_in_launch_.extract(handle))
-      promise->deliver(std::move(ended.mapped()));
-    else
-      ops_by_handle_[handle] = promise;
+    callers_.launched(request.tag, handle, promise);
   });
   if (!request.awaited_at_once) session_->loop.leave_work();
   return {};
 }
 
 void PeerNode::Impl::op_ended(OpHandle handle, EndedOp ended) {
-  const std::lock_guard guard(mutex_);
-  const auto waiting = ops_by_handle_.extract(handle);
-  if (!waiting) {
-    ended_in_launch_.emplace(handle, std::move(ended));
-    return;
-  }
-  waiting.mapped()->deliver(std::move(ended));
-  session_->loop.caller_answered(others_wait());
+  if (callers_.end_op(handle, std::move(ended)))
+    session_->loop.caller_answered(callers_.others_wait());
 }
 
 Outcome PeerNode::Impl::await(std::uint64_t tag, ReduceInfo& info) {
-  const Inside inside(*this);
-  std::shared_ptr<OpPromise> promise;
-  {
-    const std::lock_guard guard(mutex_);
-    const auto found = ops_by_tag_.find(tag);
-    if (found == ops_by_tag_.end())
-      return {Status::peer_lost, fmt::format("no all-reduce with tag {} is in flight", tag)};
-    promise = found->second;
-  }
+  const Callers::Inside inside(callers_);
+  const auto promise = callers_.op(tag);
+  if (!promise)
+    return {Status::peer_lost, fmt::format("no all-reduce with tag {} is in flight", tag)};
   EndedOp& ended = wait_for(*promise);
   Outcome outcome = ended.outcome;
   // The copy back runs on the caller's thread: the loop has other peers to answer.
@@ -407,8 +317,7 @@ Outcome PeerNode::Impl::await(std::uint64_t tag, ReduceInfo& info) {
   }
   session_->core->roll_back_done(ended);
   ended.ring.reset();
-  const std::lock_guard guard(mutex_);
-  ops_by_tag_.erase(tag);
+  callers_.forget_op(tag);
   return outcome;
 }
 
@@ -416,29 +325,25 @@ Outcome PeerNode::Impl::await(std::uint64_t tag, ReduceInfo& info) {
 // ---------------------------------------------------------------------------------------------
 
 void PeerNode::Impl::interrupt() {
+  callers_.shut();
   Session* session = nullptr;
   {
-    const std::lock_guard guard(mutex_);
-    shutting_down_ = true;
+    const std::lock_guard guard(session_changes_);
     session = session_.get();
   }
   if (session != nullptr) {
     const net::Loop::Hold hold(session->loop);
     feed(membership::LeaveRequested{});
   }
-  const std::lock_guard guard(mutex_);
-  if (connect_) std::exchange(connect_, nullptr)->deliver(interrupted());
+  callers_.end_connect(Callers::interrupted());
 }
 
 void PeerNode::Impl::shut_down() {
   interrupt();
-  {
-    std::unique_lock guard(mutex_);
-    nobody_inside_.wait(guard, [this] { return callers_inside_ == 0; });
-  }
+  callers_.wait_until_nobody_is_inside();
   if (!session_) return;
   // Ops that nobody awaited: their in-place buffers hold their input again.
-  for (auto& [tag, promise] : ops_by_tag_) {
+  for (const auto& promise : callers_.unawaited_ops()) {
     EndedOp& ended = promise->wait();
     if (!ended.outcome.ok() && ended.ring) ended.ring->roll_back();
     const net::Loop::Hold hold(session_->loop);

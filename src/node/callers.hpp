@@ -1,0 +1,79 @@
+// The application's threads that are inside a communicator: what each waits for, and who tells it.
+// Any thread. Its lock is never held while waiting, and taken after the loop where both are.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "base/status.hpp"
+#include "node/peer_core.hpp"
+#include "node/peer_node.hpp"
+#include "node/promise.hpp"
+
+namespace pccl::node {
+
+struct CallEnded {
+  Outcome outcome;
+  bool peers_pending = false;
+};
+
+class Callers {
+ public:
+  template <typename Value>
+  using Waiting = std::shared_ptr<Promise<Value>>;
+
+  // A call of the application that may block; the communicator's end waits for it to leave.
+  class Inside {
+   public:
+    explicit Inside(Callers& callers);
+    ~Inside();
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+
+   private:
+    Callers& callers_;
+  };
+
+  void shut();  // no call begins any more
+  void wait_until_nobody_is_inside();
+  static Outcome interrupted();
+  Outcome may_begin() const;  // interrupted once shut
+
+  // Threads other than the only one inside, or ops, depend on the loop.
+  bool others_wait() const;
+
+  Outcome begin_connect(const Waiting<Outcome>& promise);
+  void end_connect(const Outcome& outcome);
+
+  // One at a time, and update-topology only when every op has been awaited.
+  Outcome begin_call(wire::CallKind what, const Waiting<CallEnded>& promise);
+  bool end_call(CallEnded ended);  // whether anybody waited
+
+  Outcome may_launch(std::uint64_t tag) const;
+  void launched(std::uint64_t tag, OpHandle handle, const Waiting<EndedOp>& promise);
+  bool end_op(OpHandle handle, EndedOp ended);   // whether it had been launched() already
+  Waiting<EndedOp> op(std::uint64_t tag) const;  // null: launched by nobody, or awaited
+  void forget_op(std::uint64_t tag);
+  std::vector<Waiting<EndedOp>> unawaited_ops() const;
+
+  Attributes attributes() const;
+  void set_attributes(const Attributes& attributes);
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable nobody_inside_;
+  int inside_ = 0;
+  bool shut_ = false;
+  Attributes attributes_;
+  Waiting<Outcome> connect_;
+  Waiting<CallEnded> call_;
+  std::map<std::uint64_t, Waiting<EndedOp>> ops_by_tag_;  // launched, not awaited
+  std::map<OpHandle, Waiting<EndedOp>> ops_by_handle_;    // not ended
+  std::map<OpHandle, EndedOp> ended_in_launch_;           // before its launch knew the handle
+};
+
+}  // namespace pccl::node

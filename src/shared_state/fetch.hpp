@@ -78,7 +78,8 @@ class Fetch {
 
   // Every block is the elected one.
   bool finished() const { return finished_; }
-  std::span<const Digest> elected_digests() const { return list_.digests(); }  // once finished
+  // The list of the elected blocks' digests; only when finished.
+  std::span<const Digest> elected_digests() const { return blocks_ ? list_.digests() : own_; }
   FetchProgress progress() const;
   // Tensors that have changed and are not the elected ones; lowest first, empty when finished.
   std::vector<std::uint32_t> incomplete_tensors() const;

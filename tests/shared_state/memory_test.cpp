@@ -46,7 +46,7 @@ TEST(FetchMemory, OfAStateWithTheMostBlocks) {
 // Every holder begins all that it owes, and ends nothing.
 TEST(FetchMemory, OfPackedBlocksThatNeverEnd) {
   constexpr std::uint32_t block = limits::smallest_state_block_bytes;
-  const std::size_t tensors = 4000;
+  const std::size_t tensors = 700;
   DirectFetch direct(test::Tensors(tensors, test::Bytes(block / 5)),
                      test::Tensors(tensors, test::Bytes(block / 5, std::byte{1})), block);
   direct.get_list();

@@ -73,6 +73,13 @@ TEST(DigestState, FloatsAreJustBytes) {
   EXPECT_EQ(digest_of(another_nan), digest_of(another_nan));
 }
 
+TEST(DigestState, TellsHowTheStateIsCut) {
+  const test::Bytes bytes(50);
+  const State small({bytes}, 64), large({bytes}, 128);
+  EXPECT_EQ(small.digest.blocks, large.digest.blocks);
+  EXPECT_NE(small.digest.content, large.digest.content);
+}
+
 TEST(DigestState, OfNothingIsTheSameForAll) {
   const State none({}, limits::smallest_state_block_bytes);
   const State empties({{}, {}}, limits::smallest_state_block_bytes);

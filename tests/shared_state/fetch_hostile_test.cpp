@@ -174,6 +174,26 @@ TEST_F(FetchHostile, ACopyRepairsWhatALiarHasWritten) {
   EXPECT_TRUE(holds(0));
 }
 
+TEST_F(FetchHostile, TheNextToBeginWritesInPlaceWhenTheWriterIsGone) {
+  request_for(1, 3);
+  const Answer first = direct.begin(1, {What::block, 0, 1});
+  direct.put(1, first, Bytes(block_bytes, std::byte{0xee}), 0, 300);
+  direct.fetch.source_lost(direct.source(1));
+  const Answer second = direct.begin(2, request_for(2, 0));
+  EXPECT_EQ(direct.fetch.destination(direct.source(2), second, 0).data(),
+            direct.own.tensors[0].data());
+}
+
+TEST_F(FetchHostile, AHolderThatIsAddedAgainOwesNothing) {
+  request_for(1, 3);
+  direct.begin(1, {What::block, 0, 1});
+  direct.fetch.add_source(direct.source(1));
+  EXPECT_TRUE(direct.refuses(1, {What::block, 1, block_bytes}))
+      << "it was asked in an earlier life";
+  for (std::uint32_t block = 0; block < 4; ++block) direct.send(2, *direct.request(2));
+  EXPECT_TRUE(direct.fetch.finished());
+}
+
 TEST_F(FetchHostile, NoMoreThanTwoHoldersAreAskedForOneBlock) {
   request_for(1, 3);
   for (std::uint64_t other = 3; other < 10; ++other) direct.fetch.add_source(direct.source(other));

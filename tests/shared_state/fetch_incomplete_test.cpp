@@ -64,6 +64,20 @@ TEST_F(FetchIncomplete, SomeBlocksButNotAll) {
   EXPECT_EQ(direct.fetch.incomplete_tensors(), Incomplete{});
 }
 
+// The first holder has begun the block and is slow: the other's comes beside it.
+TEST_F(FetchIncomplete, ABlockThatWasPutInPlaceAtOnce) {
+  ask_up_to(3);
+  direct.begin(1, {What::block, 0, 1});
+  direct.fetch.add_source(direct.source(2));
+  auto copy = direct.request(2, std::chrono::seconds(10));
+  for (; copy && copy->index != 0; copy = direct.request(2, std::chrono::seconds(20)))
+    if (copy->index > 3) direct.send(2, *copy);
+  ASSERT_TRUE(copy);
+  EXPECT_EQ(direct.fetch.incomplete_tensors(), Incomplete{});
+  direct.send(2, *copy);
+  EXPECT_EQ(direct.fetch.incomplete_tensors(), Incomplete{0});
+}
+
 TEST_F(FetchIncomplete, HalfABlock) {
   ask_up_to(3);
   const Answer answer = direct.begin(1, {What::block, 2, 1});

@@ -71,5 +71,27 @@ TEST(FetchMemory, OfPackedBlocksThatNeverEnd) {
   EXPECT_TRUE(direct.own.tensors == direct.elected.tensors);
 }
 
+// Scratch for four blocks: the first holders share it, a later one has its private minimum.
+TEST(FetchMemory, ScratchIsSharedFairly) {
+  constexpr std::uint32_t block = 4 * mebi;
+  const test::Tensors elected(18, test::Bytes(block / 3));
+  DirectFetch direct(elected, test::Tensors(18, test::Bytes(block / 3, std::byte{1})), block);
+  ASSERT_EQ(direct.own.map.blocks(), 6U);
+  direct.get_list();
+  const auto asked = [&](std::uint64_t peer) {
+    std::size_t blocks = 0;
+    while (direct.request(peer)) ++blocks;
+    return blocks;
+  };
+  direct.fetch.add_source(direct.source(1));
+  direct.fetch.add_source(direct.source(2));
+  EXPECT_EQ(asked(1), 2U);
+  EXPECT_EQ(asked(1), 0U);
+  direct.fetch.source_lost(direct.source(2));
+  EXPECT_EQ(asked(1), 2U);
+  direct.fetch.add_source(direct.source(3));
+  EXPECT_EQ(asked(3), 2U);
+}
+
 }  // namespace
 }  // namespace pccl::shared_state

@@ -54,10 +54,11 @@ std::optional<BlockMap> BlockMap::cut(std::span<const std::uint64_t> tensor_byte
   constexpr std::uint64_t most = std::uint64_t{limits::state_block_bytes} * limits::state_blocks;
   std::uint64_t total = 0;
   for (const std::uint64_t bytes : tensor_bytes) {
-    if (bytes > most || (total += bytes) > most) {
+    if (bytes > most - total) {
       why = fmt::format("a state of more than {} bytes", most);
       return std::nullopt;
     }
+    total += bytes;
   }
 
   std::uint64_t block_bytes = smallest_block_bytes;

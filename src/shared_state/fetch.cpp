@@ -15,8 +15,10 @@ namespace {
 // Second copies that one source may owe at a time.
 constexpr std::ptrdiff_t copies_at_a_time = 4;
 // A source without work leaves a block to the other that owes it for as long as it would need
-// itself to bring it twice; if it has not brought any yet, for this time.
+// itself to bring it twice, but not less than what a busy machine may make anybody wait; if it has
+// not brought any yet, for the longer time.
 constexpr int patience = 2;
+constexpr Duration shortest_patience = std::chrono::milliseconds(50);
 constexpr Duration first_patience = std::chrono::milliseconds(200);
 // The list is small: even a slow source brings it in a few of the limits for silence.
 constexpr int limits_for_list = 10;
@@ -159,7 +161,9 @@ std::optional<Fetch::Choice> Fetch::choose_copy(const Source& source, Instant no
   if (!scratch_available(source) ||
       std::ranges::count(source.owed, true, &Owed::copy) >= copies_at_a_time)
     return std::nullopt;
-  const Duration wait = source.typical_wait ? patience * *source.typical_wait : first_patience;
+  const Duration wait = source.typical_wait
+                            ? std::max(shortest_patience, patience * *source.typical_wait)
+                            : first_patience;
   const Owed* best = nullptr;
   for (const auto& [id, other] : sources_) {
     if (&other == &source) continue;

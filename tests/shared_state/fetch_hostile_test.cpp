@@ -209,6 +209,13 @@ TEST_F(FetchHostile, NothingIsAskedTwiceBeforeItsTime) {
   EXPECT_TRUE(direct.fetch.has_request(direct.source(2), Instant{} + 1s));
 }
 
+TEST_F(FetchHostile, NothingIsAskedTwiceAtOnceHoweverFastAHolderIs) {
+  direct.send(2, *direct.request(2));
+  request_for(1, 3);
+  EXPECT_FALSE(direct.fetch.has_request(direct.source(2), Instant{} + 20ms));
+  EXPECT_TRUE(direct.fetch.has_request(direct.source(2), Instant{} + 60ms));
+}
+
 TEST_F(FetchHostile, SilenceIsCountedWhileSomethingIsOwed) {
   const auto stalled = [&](Duration at) { return direct.fetch.stalled(Instant{} + at, 3s).size(); };
   EXPECT_EQ(stalled(0s), 0U);

@@ -31,6 +31,8 @@ using CallId = StrongId<struct CallPurpose>;  // a peer's unanimous call, number
 using VerdictNumber =
     StrongId<struct VerdictPurpose>;  // a group's verdicts in the order of decision, from 1
 
+using Revision = StrongId<struct RevisionPurpose>;  // the application's counter of the shared state
+
 // A peer's UUID, assigned by the master. All zero: nobody.
 struct PeerId {
   std::uint64_t high = 0;

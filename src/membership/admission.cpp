@@ -93,14 +93,10 @@ void MasterMachine::propose(Group group, std::vector<PeerId> ring, wire::EpochRe
     state.newest = std::max(state.newest, forgotten_).next();
   wire::EpochProposed proposal{.epoch = state.newest,
                                .reason = reason,
+                               .token = random_token(),
                                .ring = members_of(ring),
                                .counts = counts(),
                                .why = why};
-  for (std::size_t octet = 0; octet < proposal.token.size(); octet += 8) {
-    const std::uint64_t random = settings_.random();
-    for (std::size_t byte = 0; byte < 8; ++byte)
-      proposal.token[octet + byte] = static_cast<std::uint8_t>(random >> (8 * byte));
-  }
   if (reason == wire::EpochReason::recovery) {
     state.epoch = state.newest;
     state.ring = ring;

@@ -72,6 +72,11 @@ void MasterMachine::on_frame(Peer& peer, const wire::Message& message) {
     return on_link_failed(peer, *failed);
   if (const auto* begin = std::get_if<wire::OpBegin>(&message)) return on_op_begin(peer, *begin);
   if (const auto* done = std::get_if<wire::OpDone>(&message)) return on_op_done(peer, *done);
+  if (const auto* offer = std::get_if<wire::SyncOffer>(&message))
+    return on_sync_offer(peer, *offer);
+  if (const auto* done = std::get_if<wire::SyncDone>(&message)) return on_sync_done(peer, *done);
+  if (const auto* described = std::get_if<wire::StateDescribed>(&message))
+    return on_state_described(peer, *described);
   if (std::holds_alternative<wire::Leave>(message))
     return remove(peer.id, "it left the run", false);
   remove(peer.id, fmt::format("protocol error: a peer does not send {} messages",
@@ -94,11 +99,15 @@ void MasterMachine::on(const TimePassed&) {
   effects_.push_back(WakeAt{*next_tick_});
   if (overslept) {
     for (auto& [id, peer] : peers_) peer.heard = now_;
-    for (auto& [group, state] : groups_)
+    for (auto& [group, state] : groups_) {
       if (state.linking) state.linking->deadline = now_ + 3 * settings_.peer_timeout;
+      if (state.sync && state.sync->describing)
+        state.sync->describing = now_ + settings_.peer_timeout;
+    }
   } else {
     close_overdue();
     close_overdue_linking();
+    close_overdue_descriptions();
   }
   for (const auto& [id, peer] : peers_) {
     const auto group = groups_.find(peer.group);
@@ -151,6 +160,7 @@ void MasterMachine::register_peer(Connection connection, const wire::Hello& hell
   peer.connection = connection;
   peer.group = hello.group;
   peer.p2p = {from, hello.p2p_port};
+  peer.state = {from, hello.state_port};
   peer.heard = now_;
   by_connection_[connection] = peer.id;
   note(fmt::format("{} registers for group {}", peer.name(), peer.group.value));
@@ -181,6 +191,8 @@ void MasterMachine::remove(PeerId id, const std::string& why, bool tell) {
   const std::string reason = fmt::format("{} was lost: {}", peer.name(), why);
   if (peer.accepted) {
     recover(peer.group, reason);
+    if (const auto group = groups_.find(peer.group); group != groups_.end())
+      sync_goes_on_without(group->second, id);
   } else if (admission_ && admission_->erase(id) > 0) {
     propose_admission(peer.group);
     continue_admission();
@@ -205,7 +217,8 @@ std::map<Group, MasterMachine::GroupView> MasterMachine::groups() const {
   std::map<Group, GroupView> views;
   for (const auto& [group, state] : groups_)
     if (!state.ring.empty())
-      views[group] = {state.epoch, state.ring, !state.linking, state.ops.size(), watermark(state)};
+      views[group] = {state.epoch,      state.ring,       !state.linking,
+                      state.ops.size(), watermark(state), state.history.next};
   return views;
 }
 
@@ -216,6 +229,16 @@ std::size_t MasterMachine::pending_peers() const {
 
 std::string MasterMachine::Peer::name() const {
   return fmt::format("peer {} ({})", short_name(id), to_string(p2p));
+}
+
+wire::Token MasterMachine::random_token() const {
+  wire::Token token{};
+  for (std::size_t octet = 0; octet < token.size(); octet += 8) {
+    const std::uint64_t random = settings_.random();
+    for (std::size_t byte = 0; byte < 8; ++byte)
+      token[octet + byte] = static_cast<std::uint8_t>(random >> (8 * byte));
+  }
+  return token;
 }
 
 MasterMachine::Peer* MasterMachine::find(PeerId id) {

@@ -9,8 +9,8 @@
 // running in older epochs is void.
 //
 // The code is cut by subject: admission.cpp (rounds and epochs), calls.cpp (unanimous calls),
-// links.cpp (suspects and broken paths), operations.cpp (ops and verdicts); this page and
-// master_machine.cpp hold the state, the dispatch, and who is alive.
+// links.cpp (suspects and broken paths), operations.cpp (ops and verdicts), syncs.cpp (shared
+// state); this page and master_machine.cpp hold the state, the dispatch, and who is alive.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "membership/master_events.hpp"
+#include "membership/state_election.hpp"
 #include "plan/ring_order.hpp"
 
 namespace pccl::membership {
@@ -30,6 +31,7 @@ namespace pccl::membership {
 struct MasterSettings {
   Term term{1};
   Duration peer_timeout = std::chrono::seconds(3);
+  bool accept_restored_state = false;     // syncs may go on from a revision that is not the next
   std::function<std::uint64_t()> random;  // identities and tokens; unpredictable in production
 };
 
@@ -48,6 +50,7 @@ class MasterMachine {
     bool linked = false;
     std::size_t open_ops = 0;
     VerdictNumber watermark;
+    std::optional<Revision> next_revision;
   };
   std::map<Group, GroupView> groups() const;
   std::size_t pending_peers() const;
@@ -57,10 +60,12 @@ class MasterMachine {
     PeerId id;
     Connection connection;
     Group group;
-    Endpoint p2p;
+    Endpoint p2p, state;
     bool accepted = false;
     Instant heard;
     std::optional<wire::Call> call;
+    std::optional<wire::SyncOffer> offer;  // with a call to synchronise
+    std::optional<wire::StateDescribed> description;
     Epoch epoch_seen;            // it is in this one, so it has every verdict of older ones
     VerdictNumber verdict_seen;  // in the group's epoch
     std::string name() const;    // peer 3f2a91bc (10.1.2.3:48150)
@@ -83,6 +88,15 @@ class MasterMachine {
     std::vector<PeerId> ring;
     std::set<PeerId> ready;
     Instant deadline;
+  };
+  // A sync between the last member's offer and the result.
+  struct Sync {
+    // The entries differ: members are asked for theirs until then, and it starts anew.
+    std::optional<Instant> describing;
+    Revision revision;
+    Digest content;
+    wire::Token token{};
+    std::set<PeerId> holders, fetching;
   };
   struct Suspicion {  // `from` says that the path to `to` is broken; `to` is being asked whether it
                       // lives
@@ -108,6 +122,8 @@ class MasterMachine {
     std::map<OpKey, Op> ops;
     std::deque<OpKey> mismatched;  // decided; a begin that crossed the verdict is ignored
     VerdictNumber last_verdict;
+    StateHistory history;
+    std::optional<Sync> sync;
   };
 
   // master_machine.cpp
@@ -163,6 +179,22 @@ class MasterMachine {
   wire::Heartbeat heartbeat(const GroupState& group, bool probe) const;
   static bool is_member(const GroupState& group, PeerId peer);
 
+  // syncs.cpp
+  void on_sync_offer(Peer& peer, const wire::SyncOffer& offer);
+  void on_sync_done(Peer& peer, const wire::SyncDone& done);
+  void on_state_described(Peer& peer, const wire::StateDescribed& described);
+  void start_complete_syncs();
+  void start_sync(Group group);
+  void begin_transfer(GroupState& state, const StateElection& election);
+  void refuse_entries(GroupState& state, PeerId refused, std::string& why) const;
+  void send_elected(const GroupState& state, const Peer& peer);
+  void close_overdue_descriptions();
+  void sync_goes_on_without(GroupState& state, PeerId lost);
+  void finish_sync(GroupState& state, const Outcome& outcome);
+  void answer_sync(Peer& peer, wire::SyncResult result);
+  bool any_sync_running() const;
+
+  wire::Token random_token() const;
   Peer* find(PeerId id);
   const Peer* find(PeerId id) const;
   std::vector<PeerId> accepted_peers() const;

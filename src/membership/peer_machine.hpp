@@ -33,6 +33,7 @@ class PeerMachine {
   Standing standing() const { return standing_; }
   const Outcome& gone() const { return gone_; }  // why, once standing is gone
   PeerId self() const { return self_; }
+  Term term() const { return term_; }
 
   struct Seen {  // by the caller
     Epoch epoch;
@@ -90,6 +91,14 @@ class PeerMachine {
   std::size_t rank_in(const Ring& ring) const;
   wire::Heartbeat heartbeat(bool probe) const;
 
+  // peer_syncs.cpp
+  void on(const SyncRequested& event);
+  void on(const StateFetched& event);
+  void on_sync_elected(const wire::SyncElected& elected);
+  void on_state_wanted(const wire::StateWanted& wanted);
+  void on_sync_result(const wire::SyncResult& result);
+  std::optional<Outcome> may_not_call() const;
+
   // peer_ops.cpp
   void on(const LaunchRequested& event);
   void on(const OpFinished& event);
@@ -109,7 +118,7 @@ class PeerMachine {
 
   Standing standing_ = Standing::unconnected;
   Outcome gone_;
-  std::uint16_t p2p_port_ = 0;
+  std::uint16_t p2p_port_ = 0, state_port_ = 0;
   Term term_;
   PeerId self_;
   Duration heartbeat_interval_ = std::chrono::milliseconds(500);
@@ -121,6 +130,12 @@ class PeerMachine {
   Seen seen_;
   CallId next_call_{1};
   std::optional<wire::Call> call_;
+  struct Sync {
+    wire::SyncOffer offer;
+    std::optional<wire::SyncElected> elected;
+    bool holds_elected = false;
+  };
+  std::optional<Sync> sync_;  // of a call to synchronise
 
   std::map<OpKey, Op> ops_;                                          // launched, no verdict yet
   std::unordered_map<Tag, Launch> next_launch_;                      // in ring_.epoch

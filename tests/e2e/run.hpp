@@ -47,6 +47,7 @@ class Peer : public Process {
   void wait_for_progress();  // until a round that begins now has ended
   // The port at which its ring predecessor dials it.
   std::uint16_t p2p_port() const;
+  std::vector<std::uint16_t> doors() const;  // all ports it listens on: p2p, shared state
   std::size_t resident_kib() const;
 
  private:

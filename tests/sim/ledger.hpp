@@ -26,6 +26,9 @@ class Ledger {
   void decided(PeerId to, const wire::OpVerdict& verdict);
   void called(PeerId from);
   void answered(PeerId to, const wire::CallResult& result);
+  void offered(PeerId from);
+  void sync_ended(PeerId to, const wire::SyncResult& result);
+  void history_begins_anew() { contents_.clear(); }  // as the master was told to allow
   void watermark(PeerId to, const wire::Heartbeat& beat);
   // After each step of the master: its counts are those of the peers it has accepted.
   void master_stepped(const wire::RunCounts& counts);
@@ -47,10 +50,14 @@ class Ledger {
   void succeeded(PeerId peer, const OpKey& key, std::uint32_t world_size, const std::byte* result);
   void failed(PeerId peer, const OpKey& key, const Outcome& outcome);
 
+  // One content for each revision of a group, as long as somebody of it lives.
+  void synced(PeerId peer, Revision revision, const Digest& content);
+
   bool accepted(PeerId peer) const;
   std::size_t accepted_in(Group group) const;
   std::size_t ops_launched() const { return ops_.size(); }
   std::size_t ops_committed() const { return committed_; }
+  std::size_t syncs() const { return syncs_; }
   std::size_t epochs() const { return epochs_.size(); }
   const std::vector<PeerId>* ring(Group group, Epoch epoch) const;
 
@@ -58,7 +65,7 @@ class Ledger {
   struct Peer {
     Group group;
     std::string name;
-    bool accepted = false, removed = false, in_call = false;
+    bool accepted = false, removed = false, in_call = false, offering = false;
     Epoch proposed, installed, entered;
     std::pair<Epoch, VerdictNumber> last_verdict;
   };
@@ -92,7 +99,9 @@ class Ledger {
   std::map<VerdictName, Verdict> verdicts_;
   std::map<VerdictName, Verdict> open_verdicts_;  // not yet had by all
   std::map<OpName, Op> ops_;
-  std::size_t committed_ = 0;
+  std::map<Group, std::map<Revision, Digest>> contents_;
+  std::map<Group, std::vector<std::pair<PeerId, wire::SyncResult>>> sync_results_;  // of this step
+  std::size_t committed_ = 0, syncs_ = 0;
   std::vector<std::pair<PeerId, wire::CallResult>> answers_;  // of this step of the master
   std::size_t newly_accepted_ = 0, removals_ = 0;             // in this step
 };

@@ -9,7 +9,9 @@ using namespace membership;
 MasterHost::MasterHost(World& world)
     : Process(world.timeline),
       world_(world),
-      machine_({.term = Term{7}, .random = [&world] { return world.rng.next(); }}) {}
+      machine_({.term = Term{7},
+                .accept_restored_state = true,  // else a group that loses its last holder is stuck
+                .random = [&world] { return world.rng.next(); }}) {}
 
 void MasterHost::opened(Control& control) {
   controls_[control.id()] = &control;
@@ -51,6 +53,7 @@ void MasterHost::carry_out(MasterEffect& effect) {
   } else {
     const std::string& text = std::get<Note>(effect).text;
     if (text.starts_with("removes ")) removal_ = text;
+    if (text.starts_with("accepts the restored ")) world_.ledger.history_begins_anew();
     world_.trace.print("master  {}", text);
   }
 }
@@ -85,6 +88,7 @@ void MasterHost::sent(const Control& control, const wire::Message& message) {
     ledger.installed(to, *installed);
   if (const auto* verdict = std::get_if<wire::OpVerdict>(&message)) ledger.decided(to, *verdict);
   if (const auto* result = std::get_if<wire::CallResult>(&message)) ledger.answered(to, *result);
+  if (const auto* result = std::get_if<wire::SyncResult>(&message)) ledger.sync_ended(to, *result);
   if (const auto* beat = std::get_if<wire::Heartbeat>(&message)) ledger.watermark(to, *beat);
 }
 
@@ -98,6 +102,7 @@ void MasterHost::heard(const Control& control, const wire::Message& message) {
   if (const auto* ready = std::get_if<wire::LinksReady>(&message))
     world_.ledger.links_ready(found->second, ready->epoch);
   if (std::holds_alternative<wire::Call>(message)) world_.ledger.called(found->second);
+  if (std::holds_alternative<wire::SyncOffer>(message)) world_.ledger.offered(found->second);
 }
 
 }  // namespace pccl::sim

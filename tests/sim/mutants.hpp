@@ -19,6 +19,8 @@ inline constexpr std::array mutants{
     std::pair{Mutant::pending_counted_as_members, std::string_view("pending_counted_as_members")},
     std::pair{Mutant::mismatch_ignored, std::string_view("mismatch_ignored")},
     std::pair{Mutant::frozen_peer_kept, std::string_view("frozen_peer_kept")},
+    std::pair{Mutant::sync_forgets_a_member, std::string_view("sync_forgets_a_member")},
+    std::pair{Mutant::sync_done_too_early, std::string_view("sync_done_too_early")},
     std::pair{Mutant::forgotten_verdict, std::string_view("forgotten_verdict")},
     std::pair{Mutant::stale_launch_accepted, std::string_view("stale_launch_accepted")},
     std::pair{Mutant::ops_survive_epoch, std::string_view("ops_survive_epoch")},

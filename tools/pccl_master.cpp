@@ -61,12 +61,17 @@ int main(int argc, char** argv) {
       app.add_option("--log-level", log_level,
                      "what to log on stderr (default: PCCL_LOG_LEVEL, else ERR)")
           ->check(CLI::IsMember({"TRACE", "DEBUG", "INFO", "WARN", "ERR", "FATAL", "NONE"}));
+  bool accept_restored = false;
+  app.add_flag("--accept-restored-state", accept_restored,
+               "when the last holder of the due revision of a shared state is gone, let peers that "
+               "agree on another revision, e.g. restored from a checkpoint, go on from that");
   app.set_version_flag("--version", std::string("pccl-master ") + pcclGetVersion());
   CLI11_PARSE(app, argc, argv);
 
   // The library reads its environment when a master is made.
   if (peer_timeout->count() > 0)
     setenv("PCCL_PEER_TIMEOUT", std::to_string(peer_timeout_s).c_str(), 1);
+  if (accept_restored) setenv("PCCL_ACCEPT_RESTORED_STATE", "1", 1);
   if (level->count() > 0) setenv("PCCL_LOG_LEVEL", log_level.c_str(), 1);
   return run(listen);
 }

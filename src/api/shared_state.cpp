@@ -17,9 +17,9 @@ Answer check_entry(const pcclTensorInfo_t& info, std::size_t index, node::StateE
   };
   if (info.name == nullptr) return wrong("the name is NULL");
   const std::string_view name = info.name;
-  if (name.empty() || name.size() > limits::reason_bytes)
-    return wrong("a name has 1 to " + std::to_string(limits::reason_bytes) + " bytes, this one " +
-                 std::to_string(name.size()));
+  if (name.size() > limits::reason_bytes)
+    return wrong("a name has at most " + std::to_string(limits::reason_bytes) +
+                 " bytes, this one " + std::to_string(name.size()));
   const unsigned type = raw(info.datatype);
   const unsigned device = raw(info.device_type);
   if (type >= data_type_count) return wrong("unknown datatype " + std::to_string(type));

@@ -47,8 +47,10 @@ class MasterNode::Impl {
  public:
   explicit Impl(MasterOptions options)
       : options_(options),
-        machine_(
-            {.term = new_term(), .peer_timeout = options.peer_timeout, .random = random_number}) {}
+        machine_({.term = new_term(),
+                  .peer_timeout = options.peer_timeout,
+                  .accept_restored_state = options.accept_restored_state,
+                  .random = random_number}) {}
   ~Impl() {
     interrupt();
     await_termination();

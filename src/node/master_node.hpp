@@ -12,6 +12,7 @@ namespace pccl::node {
 struct MasterOptions {
   Endpoint listen;
   Duration peer_timeout = std::chrono::seconds(3);
+  bool accept_restored_state = false;  // membership/state_election.hpp
 };
 
 class MasterNode {

@@ -18,8 +18,10 @@ Duration environment_seconds(const char* name, Duration default_value, Duration 
 std::uint64_t environment_number(const char* name, std::uint64_t default_value,
                                  std::uint64_t minimum, std::uint64_t maximum);
 
-Duration peer_timeout_from_environment();     // PCCL_PEER_TIMEOUT, default 3 s
-Duration master_timeout_from_environment();   // PCCL_MASTER_TIMEOUT, default 60 s
-Duration connect_timeout_from_environment();  // PCCL_CONNECT_TIMEOUT, default 0: no limit
+Duration peer_timeout_from_environment();       // PCCL_PEER_TIMEOUT, default 3 s
+Duration master_timeout_from_environment();     // PCCL_MASTER_TIMEOUT, default 60 s
+Duration straggler_timeout_from_environment();  // PCCL_STRAGGLER_TIMEOUT, default 0: off
+bool remove_stragglers_from_environment();      // PCCL_REMOVE_STRAGGLERS, default 0
+Duration connect_timeout_from_environment();    // PCCL_CONNECT_TIMEOUT, default 0: no limit
 
 }  // namespace pccl

@@ -12,6 +12,8 @@ namespace pccl::node {
 struct MasterOptions {
   Endpoint listen;
   Duration peer_timeout = std::chrono::seconds(3);
+  Duration straggler_timeout{0};  // 0: off
+  bool remove_stragglers = false;
 };
 
 class MasterNode {

@@ -103,12 +103,14 @@ class PeerCore {
   };
   struct Op {
     OpRequest request;
+    OpKey key;  // once it has a ring
     std::shared_ptr<collective::RingAllReduce> ring;
   };
 
   void run(const membership::PeerEffects& effects);
   void start_ring(const membership::StartRing& start);
   void end_op(const membership::CompleteOp& complete);
+  void send(const membership::SendToMaster& send);
 
   PeerIo& io_;
   membership::PeerMachine machine_;

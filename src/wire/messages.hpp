@@ -87,6 +87,15 @@ struct Refused {
   static constexpr auto fields = std::tuple{&Refused::why};
 };
 
+// How far a peer is in its oldest unfinished op; an op of epoch 0: it is in none that it could tell
+// of.
+struct Progress {
+  OpKey op;
+  std::uint16_t per_mille = 0;
+  static constexpr auto fields = std::tuple{&Progress::op, &Progress::per_mille};
+  bool operator==(const Progress&) const = default;
+};
+
 // Both ways: I am alive. A peer reports the newest verdict it has; the master says which verdicts
 // all members have, so that peers may forget them.
 struct Heartbeat {
@@ -96,8 +105,9 @@ struct Heartbeat {
   // every verdict of older epochs and those of this one up to the number
   Epoch epoch;
   VerdictNumber verdict;
+  Progress progress{};  // peer only
   static constexpr auto fields =
-      std::tuple{&Heartbeat::probe, &Heartbeat::epoch, &Heartbeat::verdict};
+      std::tuple{&Heartbeat::probe, &Heartbeat::epoch, &Heartbeat::verdict, &Heartbeat::progress};
 };
 
 enum class CallKind : std::uint8_t { update_topology = 0, peers_pending = 1 };

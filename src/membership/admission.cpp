@@ -32,18 +32,18 @@ void MasterMachine::start_admission() {
 void MasterMachine::propose_admission(Group group) {
   std::optional<std::vector<PeerId>> ring;
   while (!(ring = ring_with_candidates(group))) {
-    // No ring avoids the broken paths: candidates drop out, else a member.
+    // No ring avoids the broken paths: candidates drop out, unless these are not in its way.
     std::vector<PeerId> candidates;
     for (const PeerId id : *admission_)
       if (peers_.at(id).group == group) candidates.push_back(id);
     const GroupState& state = groups_[group];
     std::vector<PeerId> all = state.ring;
     all.insert(all.end(), candidates.begin(), candidates.end());
-    const PeerId out = first_to_go(state, all, candidates.empty() ? state.ring : candidates);
+    const PeerId out = first_to_go(state, all);
     const std::string why =
         "no ring can be formed with it: its ring neighbours cannot reach it, or it cannot reach "
         "them";
-    if (candidates.empty()) return remove(out, why);  // proposes anew for those who remain
+    if (peers_.at(out).accepted) return remove(out, why);  // proposes anew for those who remain
     admission_->erase(out);
     remove(out, why);
   }
@@ -83,7 +83,7 @@ void MasterMachine::recover(Group group, const std::string& why) {
   }
   const auto ring = find_ring(state, state.ring);
   if (!ring)
-    return remove(first_to_go(state, state.ring, state.ring),
+    return remove(first_to_go(state, state.ring),
                   "no ring avoids the broken paths between the members, and without it fewest are "
                   "lost");
   propose(group, *ring, wire::EpochReason::recovery, why);

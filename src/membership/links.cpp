@@ -41,10 +41,13 @@ void MasterMachine::on_link_failed(Peer& peer, const wire::LinkFailed& failed) {
                             failed.fault, failed.epoch,         failed.why,
                             now_,         now_ - accused->heard};
   if (crossed && state.paths.broken(suspicion.path())) return;  // the other end was faster
-  if (std::any_of(state.suspicions.begin(), state.suspicions.end(), [&](const Suspicion& s) {
-        return s.from == peer.id && s.path() == suspicion.path();
-      }))
-    return;  // being looked into
+  const auto same = std::find_if(
+      state.suspicions.begin(), state.suspicions.end(),
+      [&](const Suspicion& s) { return s.from == peer.id && s.path() == suspicion.path(); });
+  if (same != state.suspicions.end()) {
+    if (same->epoch >= suspicion.epoch) return;  // being looked into
+    state.suspicions.erase(same);
+  }
   note(fmt::format("{} reports that its link {} {} failed: {}", peer.name(),
                    failed.outgoing ? "to" : "from", accused->name(), failed.why));
   state.suspicions.push_back(suspicion);
@@ -73,13 +76,13 @@ void MasterMachine::break_path(Group group, const Suspicion& suspicion) {
   const bool stalled = now_ - suspicion.since > heartbeat_interval() ||
                        suspicion.silent > 2 * heartbeat_interval() ||
                        (woke_ && suspicion.since - *woke_ < 2 * heartbeat_interval());
-  // Both ends of a link see it break, each in its own time and perhaps in another epoch: one
-  // incident.
+  // Both ends of a link see it break, each in its own time and perhaps in another epoch, and the
+  // answers to our questions may come long after: reports of the same moment are one incident.
   Breaks& breaks = state.breaks[path];
-  if (now_ - breaks.last > breaks_remembered) breaks.count = 0;
-  if (breaks.count == 0 || now_ - breaks.last > heartbeat_interval()) {
+  if (suspicion.since - breaks.last > breaks_remembered) breaks.count = 0;
+  if (breaks.count == 0 || suspicion.since - breaks.last > heartbeat_interval()) {
     ++breaks.count;
-    breaks.last = now_;
+    breaks.last = suspicion.since;
   }
   const bool gone =
       (suspicion.fault != wire::LinkFault::broke && !stalled) || breaks.count > breaks_tolerated;
@@ -156,11 +159,10 @@ void MasterMachine::forget_paths(Group group) {
   state.paths.forget([this](PeerId id) { return !peers_.contains(id); });
 }
 
-// As few as possible go. Where several would do: whoever has more broken paths goes first; then who
-// cannot be reached before who cannot reach it (a closed door is the commoner fault); then the
-// youngest, who has least to lose.
-PeerId MasterMachine::first_to_go(const GroupState& state, const std::vector<PeerId>& members,
-                                  std::vector<PeerId> may_go) const {
+// As few as possible go. Where several would do: candidates before members; then whoever has more
+// broken paths; then who cannot be reached before who cannot reach it (a closed door is the
+// commoner fault); then the youngest, who has least to lose.
+PeerId MasterMachine::first_to_go(const GroupState& state, std::vector<PeerId> members) const {
   const plan::BrokenPaths broken = state.paths.still_cooling(now_);
   struct Reasons {
     std::set<PeerId> no_path;  // with these, one way or the other
@@ -172,14 +174,24 @@ PeerId MasterMachine::first_to_go(const GroupState& state, const std::vector<Pee
     reasons[to].no_path.insert(from);
     ++reasons[to].unreached_by;
   }
-  const auto goes_before = [&](PeerId a, PeerId b) {
-    const Reasons &of_a = reasons[a], &of_b = reasons[b];
-    return std::tuple(of_a.no_path.size(), of_a.unreached_by, peers_.at(a).connection) >
-           std::tuple(of_b.no_path.size(), of_b.unreached_by, peers_.at(b).connection);
+  const auto weight = [&](PeerId id) {
+    const Peer& peer = peers_.at(id);
+    return std::tuple(!peer.accepted, reasons[id].no_path.size(), reasons[id].unreached_by,
+                      peer.connection);
   };
-  for (const PeerId id : may_go) reasons[id];
-  std::sort(may_go.begin(), may_go.end(), goes_before);
-  const auto out = plan::leave_out(members, broken, may_go);
+  std::vector<PeerId> may_go = members;
+  std::sort(may_go.begin(), may_go.end(),
+            [&](PeerId a, PeerId b) { return weight(a) > weight(b); });
+  const auto first_member =
+      std::find_if(may_go.begin(), may_go.end(), [&](PeerId id) { return peers_.at(id).accepted; });
+  // A candidate costs no member his place.
+  auto out = plan::leave_out(members, broken, {may_go.begin(), first_member});
+  std::erase_if(members,
+                [&](PeerId id) { return std::find(out.begin(), out.end(), id) != out.end(); });
+  if (!plan::ring_order(members, broken)) {
+    members = may_go;
+    out = plan::leave_out(members, broken, may_go);
+  }
   return out.empty() ? may_go.front() : out.front();
 }
 

@@ -171,8 +171,7 @@ class MasterMachine {
   void forget_paths(Group group);
   std::optional<std::vector<PeerId>> find_ring(GroupState& group,
                                                const std::vector<PeerId>& members);
-  PeerId first_to_go(const GroupState& group, const std::vector<PeerId>& members,
-                     std::vector<PeerId> may_go) const;
+  PeerId first_to_go(const GroupState& group, std::vector<PeerId> members) const;
   Duration first_cool_down() const { return 4 * settings_.peer_timeout; }
 
   // stragglers.cpp

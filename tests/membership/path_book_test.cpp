@@ -60,7 +60,7 @@ TEST(PathBook, NewsOfAKnownBreakChangesNothing) {
   book.unanswered(ab, start, first);
   for (int time = 1; time < 12; ++time) book.unanswered(ba, start + time * 1s, first);
   EXPECT_EQ(book.still_cooling(start + first), Paths{});
-  book.proposed({a, c, b});  // does not try it
+  book.proposed({a, c, b, PeerId{4, 4}});  // does not try it
   book.unanswered(ab, start + first, first);
   EXPECT_EQ(book.still_cooling(start + first), Paths{});
 }

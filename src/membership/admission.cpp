@@ -117,6 +117,7 @@ void MasterMachine::propose(Group group, std::vector<PeerId> ring, wire::EpochRe
   std::erase_if(state.suspicions, [](const Suspicion& suspicion) {
     return suspicion.fault != wire::LinkFault::unanswered;
   });
+  state.mending.reset();
   state.paths.proposed(ring);
   state.linking = Linking{state.newest, reason, ring, {}, now_ + 3 * settings_.peer_timeout};
   note(fmt::format("proposes epoch {} of group {} with {} peers: {}", state.newest.value,

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <iterator>
 #include <tuple>
+#include <utility>
 
 #include "membership/master_machine.hpp"
 
@@ -96,8 +97,24 @@ void MasterMachine::break_path(Group group, const Suspicion& suspicion) {
       from != ring.end() && (from + 1 == ring.end() ? ring.front() : *(from + 1)) == path.second;
   // The ring goes around it already; or it was replaced since, and dials this link anew.
   if (!in_use || (!gone && suspicion.epoch != state.newest_epoch())) return;
-  recover(group, fmt::format("the path from {} to {} broke: {}", find(path.first)->name(),
-                             find(path.second)->name(), suspicion.why));
+  const std::string why = fmt::format("the path from {} to {} broke: {}", find(path.first)->name(),
+                                      find(path.second)->name(), suspicion.why);
+  // Where several paths are broken, all who dial over one give up at about the same time: a new
+  // ring that waits for their reports avoids all of these. Three have no choice of rings.
+  if (gone && state.linking && ring.size() > 3) {
+    if (!state.mending) state.mending = {now_ + heartbeat_interval() / 2, why};
+    return;
+  }
+  recover(group, why);
+}
+
+void MasterMachine::mend_rings() {
+  std::vector<Group> due;
+  for (const auto& [group, state] : groups_)
+    if (state.mending && now_ >= state.mending->due) due.push_back(group);
+  for (const Group group : due)
+    if (const auto mending = std::exchange(groups_.at(group).mending, std::nullopt))
+      recover(group, mending->why);
 }
 
 // The more careful, the better; but rather a path that may be broken than a member lost: first one

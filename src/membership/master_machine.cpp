@@ -103,6 +103,7 @@ void MasterMachine::on(const TimePassed&) {
     for (auto& [id, peer] : peers_) peer.progressed = now_;
   } else {
     close_overdue();
+    mend_rings();
     close_overdue_linking();
     judge_stragglers();
   }

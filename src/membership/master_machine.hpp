@@ -112,6 +112,10 @@ class MasterMachine {
     Epoch epoch;
     std::vector<PeerId> ring;
   };
+  struct Mending {  // a path of a ring that is being linked is broken: a new ring soon
+    Instant due;
+    std::string why;
+  };
   struct GroupState {
     Epoch epoch;               // in force
     Epoch newest;              // highest number ever proposed
@@ -121,6 +125,7 @@ class MasterMachine {
     PathBook paths;
     std::map<PathBook::Path, Breaks> breaks;
     std::vector<Suspicion> suspicions;
+    std::optional<Mending> mending;
     const std::vector<PeerId>& newest_ring() const { return linking ? linking->ring : ring; }
     Epoch newest_epoch() const { return linking ? linking->epoch : epoch; }
     std::map<OpKey, Op> ops;
@@ -167,12 +172,13 @@ class MasterMachine {
   void on_link_failed(Peer& peer, const wire::LinkFailed& failed);
   void resolve_suspicions(const Peer& alive);
   void break_path(Group group, const Suspicion& suspicion);
+  void mend_rings();
   void close_overdue_linking();
   void forget_paths(Group group);
   std::optional<std::vector<PeerId>> find_ring(GroupState& group,
                                                const std::vector<PeerId>& members);
   PeerId first_to_go(const GroupState& group, std::vector<PeerId> members) const;
-  Duration first_cool_down() const { return 4 * settings_.peer_timeout; }
+  Duration first_cool_down() const { return 10 * settings_.peer_timeout; }
 
   // stragglers.cpp
   void hear_progress(Peer& peer, const wire::Progress& progress);

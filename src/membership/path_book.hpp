@@ -2,10 +2,9 @@
 // only suspected, and when a broken one gets another chance. Nobody measures a path that no ring
 // uses, so nothing here heals by itself: a path is believed broken until a ring needs it.
 //
-// - A link that stood and no longer answers: TCP needs both directions, so both are broken.
-// - A link that could not be opened, or that keeps breaking: this direction is broken, the other
-// one
-//   *suspected* (a firewall may well let one of them through), until a link there has stood since.
+// - No answer, to pings or to dialling: TCP needs both directions, so both are broken.
+// - A link that is refused, or that keeps breaking: this direction is broken, the other one only
+//   *suspected* (a door may well be closed on one side), until a link there has stood since.
 // - A broken path has a *cool-down*, after which it may be tried again where no ring does without
 //   it. Each try that fails doubles it.
 #pragma once

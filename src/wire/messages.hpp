@@ -163,9 +163,9 @@ struct LinksReady {
 };
 
 enum class LinkFault : std::uint8_t {
-  not_opened = 0,  // dialling failed
+  not_opened = 0,  // dialling failed with an error or a refusal
   broke = 1,       // it stood, and an error ended it
-  unanswered = 2,  // it stands, but pings get no answer
+  unanswered = 2,  // silence: no answer to the dialling, or to the pings of a link that stands
 };
 inline constexpr std::uint8_t link_fault_count = 3;
 

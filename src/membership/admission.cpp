@@ -115,7 +115,8 @@ void MasterMachine::propose(Group group, std::vector<PeerId> ring, wire::EpochRe
   }
   // Whatever is missing is dialled anyway; but a path that does not answer does not either way.
   std::erase_if(state.suspicions, [](const Suspicion& suspicion) {
-    return suspicion.fault != wire::LinkFault::unanswered;
+    return suspicion.fault != wire::LinkFault::unanswered &&
+           suspicion.fault != wire::LinkFault::unreached;
   });
   state.mending.reset();
   state.paths.proposed(ring);

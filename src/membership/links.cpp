@@ -18,6 +18,10 @@ namespace {
 constexpr int breaks_tolerated = 2;
 constexpr Duration breaks_remembered = std::chrono::minutes(1);
 
+bool is_silence(wire::LinkFault fault) {
+  return fault == wire::LinkFault::unanswered || fault == wire::LinkFault::unreached;
+}
+
 }  // namespace
 
 void MasterMachine::on_link_failed(Peer& peer, const wire::LinkFailed& failed) {
@@ -26,8 +30,7 @@ void MasterMachine::on_link_failed(Peer& peer, const wire::LinkFailed& failed) {
   GroupState& state = found->second;
   // Of a ring that is history: whoever is proposed dials what is missing anyway. But a path that
   // does not answer is worth knowing before the next ring counts on it.
-  const bool crossed =
-      failed.epoch == state.replaced.epoch && failed.fault == wire::LinkFault::unanswered;
+  const bool crossed = failed.epoch == state.replaced.epoch && is_silence(failed.fault);
   if (failed.epoch != state.newest_epoch() && !crossed) return;
   const std::vector<PeerId>& ring =
       failed.epoch == state.newest_epoch() ? state.newest_ring() : state.replaced.ring;
@@ -89,6 +92,8 @@ void MasterMachine::break_path(Group group, const Suspicion& suspicion) {
       (suspicion.fault != wire::LinkFault::broke && !stalled) || breaks.count > breaks_tolerated;
   if (gone && suspicion.fault == wire::LinkFault::unanswered)
     state.paths.unanswered(path, now_, first_cool_down());
+  else if (gone && suspicion.fault == wire::LinkFault::unreached)
+    state.paths.unreached(path, now_, first_cool_down());
   else if (gone)
     state.paths.unopened(path, now_, first_cool_down());
   const std::vector<PeerId>& ring = state.newest_ring();
@@ -189,7 +194,7 @@ PeerId MasterMachine::first_to_go(const GroupState& state, std::vector<PeerId> m
   for (const auto& [from, to] : broken) {
     reasons[from].no_path.insert(to);
     reasons[to].no_path.insert(from);
-    ++reasons[to].unreached_by;
+    if (state.paths.door_closed({from, to})) ++reasons[to].unreached_by;
   }
   const auto weight = [&](PeerId id) {
     const Peer& peer = peers_.at(id);

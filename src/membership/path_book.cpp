@@ -19,16 +19,22 @@ void PathBook::unanswered(const Path& path, Instant now, Duration cool_down) {
   breaks(reversed(path), now, cool_down, true);
 }
 
-void PathBook::unopened(const Path& path, Instant now, Duration cool_down) {
-  breaks(path, now, cool_down, false);
+void PathBook::unreached(const Path& path, Instant now, Duration cool_down) {
+  unanswered(path, now, cool_down);
+  entries_.at(path).door_closed = true;
 }
 
-void PathBook::breaks(const Path& path, Instant now, Duration cool_down, bool both_ways) {
+void PathBook::unopened(const Path& path, Instant now, Duration cool_down) {
+  breaks(path, now, cool_down, false).door_closed = true;
+}
+
+PathBook::Entry& PathBook::breaks(const Path& path, Instant now, Duration cool_down,
+                                  bool both_ways) {
   const auto [at, first] = entries_.try_emplace(path, Entry{.cool_down = cool_down});
   Entry& entry = at->second;
   if (entry.broken && !entry.being_tried) {  // known
     entry.both_ways = entry.both_ways || both_ways;
-    return;
+    return entry;
   }
   // The try has failed, or what seemed healed was not for long.
   const bool again = !first && (entry.broken || now - entry.since < entry.cool_down);
@@ -36,8 +42,9 @@ void PathBook::breaks(const Path& path, Instant now, Duration cool_down, bool bo
   if (!again) entry.cool_down = cool_down;
   entry.broken = true;
   entry.both_ways = both_ways;
-  entry.being_tried = entry.other_way_stood = false;
+  entry.door_closed = entry.being_tried = entry.other_way_stood = false;
   entry.since = now;
+  return entry;
 }
 
 void PathBook::stands(const Path& path, Instant now) {
@@ -72,6 +79,11 @@ std::vector<PathBook::Path> PathBook::broken_in(const std::vector<PeerId>& ring)
 bool PathBook::broken(const Path& path) const {
   const auto entry = entries_.find(path);
   return entry != entries_.end() && entry->second.broken;
+}
+
+bool PathBook::door_closed(const Path& path) const {
+  const auto entry = entries_.find(path);
+  return entry != entries_.end() && entry->second.broken && entry->second.door_closed;
 }
 
 plan::BrokenPaths PathBook::broken_or_suspected() const {

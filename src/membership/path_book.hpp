@@ -25,6 +25,7 @@ class PathBook {
 
   // `cool_down` is the first one of a path.
   void unanswered(const Path& path, Instant now, Duration cool_down);
+  void unreached(const Path& path, Instant now, Duration cool_down);
   void unopened(const Path& path, Instant now, Duration cool_down);
   void stands(const Path& path, Instant now);
 
@@ -34,6 +35,7 @@ class PathBook {
   std::vector<Path> broken_in(const std::vector<PeerId>& ring) const;
 
   bool broken(const Path& path) const;
+  bool door_closed(const Path& path) const;  // broken, and known by dialling at its start
   // From the most careful to the boldest.
   plan::BrokenPaths broken_or_suspected() const;
   plan::BrokenPaths broken() const;
@@ -45,12 +47,13 @@ class PathBook {
   struct Entry {
     bool broken = false;     // else: it was, and has stood since
     bool both_ways = false;  // found broken together with the other direction
+    bool door_closed = false;
     bool being_tried = false;
     bool other_way_stood = false;  // since it broke
     Instant since{};               // it broke, or stood again
     Duration cool_down{0};
   };
-  void breaks(const Path& path, Instant now, Duration cool_down, bool both_ways);
+  Entry& breaks(const Path& path, Instant now, Duration cool_down, bool both_ways);
   void heals(const Path& path, Instant now);
 
   std::map<Path, Entry> entries_;

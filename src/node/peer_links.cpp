@@ -135,7 +135,7 @@ void PeerLinks::dial_failed(const std::string& why) {
   const auto failed = std::move(dialling_);
   // Silence for so long tells of the path; anything else has come over it.
   const auto fault = net::Loop::now() < failed->deadline ? wire::LinkFault::not_opened
-                                                         : wire::LinkFault::unanswered;
+                                                         : wire::LinkFault::unreached;
   if (wanted_ && wanted_->epoch == failed->relink.epoch)
     callbacks_.on_broken({failed->relink.epoch, true, fault, why});
 }

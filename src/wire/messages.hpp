@@ -165,9 +165,10 @@ struct LinksReady {
 enum class LinkFault : std::uint8_t {
   not_opened = 0,  // dialling failed with an error or a refusal
   broke = 1,       // it stood, and an error ended it
-  unanswered = 2,  // silence: no answer to the dialling, or to the pings of a link that stands
+  unanswered = 2,  // it stands, but pings get no answer
+  unreached = 3,   // nobody answered the dialling
 };
-inline constexpr std::uint8_t link_fault_count = 3;
+inline constexpr std::uint8_t link_fault_count = 4;
 
 // peer → master: the link with `peer` could not be opened, or broke, or does not answer.
 struct LinkFailed {

@@ -82,7 +82,7 @@ void Door::dial() {
     });
   });
   peer_.later(dial_deadline, [this, &link] {
-    dial_failed(link, "no answer in time", wire::LinkFault::unanswered);
+    dial_failed(link, "no answer in time", wire::LinkFault::unreached);
   });
 }
 

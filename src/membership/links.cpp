@@ -104,9 +104,10 @@ void MasterMachine::break_path(Group group, const Suspicion& suspicion) {
   if (!in_use || (!gone && suspicion.epoch != state.newest_epoch())) return;
   const std::string why = fmt::format("the path from {} to {} broke: {}", find(path.first)->name(),
                                       find(path.second)->name(), suspicion.why);
-  // Where several paths are broken, all who dial over one give up at about the same time: a new
-  // ring that waits for their reports avoids all of these. Three have no choice of rings.
-  if (gone && state.linking && ring.size() > 3) {
+  // Where several paths are cut, all who dial over one give up at about the same time, after a
+  // whole timeout: a new ring that waits a moment for their reports avoids all of these. Three have
+  // no choice of rings.
+  if (gone && is_silence(suspicion.fault) && state.linking && ring.size() > 3) {
     if (!state.mending) state.mending = {now_ + heartbeat_interval() / 2, why};
     return;
   }

@@ -104,14 +104,20 @@ void MasterMachine::break_path(Group group, const Suspicion& suspicion) {
   if (!in_use || (!gone && suspicion.epoch != state.newest_epoch())) return;
   const std::string why = fmt::format("the path from {} to {} broke: {}", find(path.first)->name(),
                                       find(path.second)->name(), suspicion.why);
-  // Where several paths are cut, all who dial over one give up at about the same time, after a
-  // whole timeout: a new ring that waits a moment for their reports avoids all of these. Three have
-  // no choice of rings.
-  if (gone && is_silence(suspicion.fault) && state.linking && ring.size() > 3) {
-    if (!state.mending) state.mending = {now_ + heartbeat_interval() / 2, why};
-    return;
-  }
-  recover(group, why);
+  const Duration wait = gone ? wait_for_others(state, suspicion) : Duration{0};
+  if (wait == Duration{0} && !state.mending) return recover(group, why);
+  if (!state.mending) state.mending = {now_, now_, why};
+  state.mending->due = std::max(state.mending->due, state.mending->begun + wait);
+}
+
+// Silence takes a timeout to be noticed, and others are about to report theirs. Where several paths
+// are cut, a new ring that waits for them avoids all of these, and who is removed for want of a
+// ring is chosen with all that can be known.
+Duration MasterMachine::wait_for_others(const GroupState& state, const Suspicion& suspicion) const {
+  const std::vector<PeerId>& ring = state.newest_ring();
+  if (!is_silence(suspicion.fault) || ring.size() <= 2) return Duration{0};
+  if (!plan::ring_order(ring, state.paths.still_cooling(now_))) return settings_.peer_timeout / 2;
+  return state.linking && ring.size() > 3 ? heartbeat_interval() / 2 : Duration{0};
 }
 
 void MasterMachine::mend_rings() {

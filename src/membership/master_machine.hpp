@@ -113,7 +113,7 @@ class MasterMachine {
     std::vector<PeerId> ring;
   };
   struct Mending {  // a path of a ring that is being linked is broken: a new ring soon
-    Instant due;
+    Instant begun, due;
     std::string why;
   };
   struct GroupState {
@@ -172,6 +172,7 @@ class MasterMachine {
   void on_link_failed(Peer& peer, const wire::LinkFailed& failed);
   void resolve_suspicions(const Peer& alive);
   void break_path(Group group, const Suspicion& suspicion);
+  Duration wait_for_others(const GroupState& group, const Suspicion& suspicion) const;
   void mend_rings();
   void close_overdue_linking();
   void forget_paths(Group group);

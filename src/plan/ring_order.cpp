@@ -258,9 +258,14 @@ std::vector<PeerId> leave_out(const std::vector<PeerId>& members, const BrokenPa
   };
   for (std::size_t i = 0; i < ends.size() && searched; ++i)
     if (suffices({ends[i]})) return {ends[i]};
-  for (std::size_t i = 0; i < ends.size() && searched; ++i)
-    for (std::size_t j = i + 1; j < ends.size() && tries < leave_out_tries; ++j)
-      if (suffices({ends[i], ends[j]})) return {ends[i], ends[j]};
+  // Two between whom no path is broken are rather of one part of a torn run, and leave the other.
+  for (const bool torn : {false, true})
+    for (std::size_t i = 0; i < ends.size() && searched; ++i)
+      for (std::size_t j = i + 1; j < ends.size() && tries < leave_out_tries; ++j) {
+        const bool broken_between =
+            broken.contains({ends[i], ends[j]}) || broken.contains({ends[j], ends[i]});
+        if (broken_between == torn && suffices({ends[i], ends[j]})) return {ends[i], ends[j]};
+      }
   std::vector<PeerId> out, rest = members;
   do {
     if (ends.empty()) return out;

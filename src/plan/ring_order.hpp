@@ -22,7 +22,8 @@ std::optional<std::vector<PeerId>> ring_order(const std::vector<PeerId>& members
                                               const BrokenPaths& broken);
 
 // Whom of `may_go` to leave out, so that a ring over the rest of the members exists, where there is
-// none over all: the fewest, among as few those that come first in `may_go`. Exact where one or two
+// none over all: the fewest, among as few those that come first in `may_go`, but rather two without
+// a broken path between them (of one part of a torn run) than two with one. Exact where one or two
 // suffice, in a bounded search; else whoever has broken paths with most of the others goes first.
 // Groups of more than 256 are not searched: the answer is the first to go. Never anybody who has
 // every path; perhaps not enough.

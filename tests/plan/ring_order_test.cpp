@@ -210,6 +210,17 @@ TEST(LeaveOut, AmongAsFewTheFirstInTheList) {
   EXPECT_EQ(leave_out(p, broken, {p[2]}), Ring{});
 }
 
+// Known so far of a run torn into {0, 1} and {2, 3}; nothing is known of 0 and 3.
+TEST(LeaveOut, OfATornRunOnePart) {
+  const Ring p = peers(4);
+  BrokenPaths broken;
+  for (const auto& [a, b] : {std::pair{1, 2}, std::pair{2, 0}, std::pair{3, 1}}) {
+    broken.insert({p[static_cast<std::size_t>(a)], p[static_cast<std::size_t>(b)]});
+    broken.insert({p[static_cast<std::size_t>(b)], p[static_cast<std::size_t>(a)]});
+  }
+  EXPECT_EQ(leave_out(p, broken, {p[2], p[1], p[0], p[3]}), (Ring{p[2], p[3]}));
+}
+
 TEST(LeaveOut, TheSmallerPartOfTwoThatCannotReachEachOther) {
   for (const std::size_t count : {5u, 16u, 64u}) {
     const Ring members = peers(count);

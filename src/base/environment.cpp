@@ -63,6 +63,15 @@ Duration master_timeout_from_environment() {
   return environment_seconds("PCCL_MASTER_TIMEOUT", 60s, 100ms, 24h);
 }
 
+Duration straggler_timeout_from_environment() {
+  using namespace std::chrono_literals;
+  return environment_seconds("PCCL_STRAGGLER_TIMEOUT", 0s, 0s, 240h);
+}
+
+bool remove_stragglers_from_environment() {
+  return environment_number("PCCL_REMOVE_STRAGGLERS", 0, 0, 1) == 1;
+}
+
 Duration connect_timeout_from_environment() {
   using namespace std::chrono_literals;
   return environment_seconds("PCCL_CONNECT_TIMEOUT", 0s, 0s, 240h);

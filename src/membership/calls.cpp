@@ -87,6 +87,10 @@ std::string MasterMachine::who_waits_in_what() const {
   return text;
 }
 
+std::string_view MasterMachine::call_of(const Peer& peer) {
+  return name_of(peer.call->what);
+}
+
 bool MasterMachine::any_complete_op_in_flight() const {
   return std::any_of(groups_.begin(), groups_.end(), [](const auto& entry) {
     const GroupState& group = entry.second;

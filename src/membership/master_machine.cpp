@@ -61,6 +61,7 @@ void MasterMachine::on_frame(Peer& peer, const wire::Message& message) {
       peer.epoch_seen = std::max(peer.epoch_seen, beat->epoch);
       if (beat->epoch == groups_.at(peer.group).epoch)
         peer.verdict_seen = std::max(peer.verdict_seen, beat->verdict);
+      hear_progress(peer, beat->progress);
     }
     if (beat->probe) resolve_suspicions(peer);
     return;
@@ -87,7 +88,10 @@ void MasterMachine::on(const ConnectionClosed& event) {
   unintroduced_.erase(event.connection);
   const auto known = by_connection_.find(event.connection);
   if (known != by_connection_.end())
-    remove(known->second, fmt::format("its connection to the master ended ({})", event.why), false);
+    remove(known->second,
+           fmt::format("its connection to the master ended ({}), {}", event.why,
+                       last_seen(peers_.at(known->second))),
+           false);
 }
 
 void MasterMachine::on(const TimePassed&) {
@@ -104,10 +108,13 @@ void MasterMachine::on(const TimePassed&) {
       if (state.sync && state.sync->describing)
         state.sync->describing = now_ + settings_.peer_timeout;
     }
+    for (auto& [id, peer] : peers_) peer.progressed = now_;
   } else {
     close_overdue();
+    mend_rings();
     close_overdue_linking();
     close_overdue_descriptions();
+    judge_stragglers();
   }
   for (const auto& [id, peer] : peers_) {
     const auto group = groups_.find(peer.group);
@@ -123,7 +130,8 @@ void MasterMachine::close_overdue() {
       if (now_ - peer.heard > settings_.peer_timeout) silent.push_back(id);
   for (const PeerId id : silent)
     if (const Peer* peer = find(id))
-      remove(id, fmt::format("it sent no heartbeat for {:.1f} s", seconds(now_ - peer->heard)));
+      remove(id, fmt::format("it sent no heartbeat for {:.1f} s, {}", seconds(now_ - peer->heard),
+                             last_seen(*peer)));
   std::vector<Connection> overdue;
   for (const auto& [connection, who] : unintroduced_)
     if (now_ > who.deadline) overdue.push_back(connection);
@@ -161,7 +169,7 @@ void MasterMachine::register_peer(Connection connection, const wire::Hello& hell
   peer.group = hello.group;
   peer.p2p = {from, hello.p2p_port};
   peer.state = {from, hello.state_port};
-  peer.heard = now_;
+  peer.heard = peer.progressed = now_;
   by_connection_[connection] = peer.id;
   note(fmt::format("{} registers for group {}", peer.name(), peer.group.value));
   const auto timeout_ms =

@@ -23,8 +23,8 @@
 #include <vector>
 
 #include "membership/master_events.hpp"
+#include "membership/path_book.hpp"
 #include "membership/state_election.hpp"
-#include "plan/ring_order.hpp"
 
 namespace pccl::membership {
 
@@ -33,6 +33,9 @@ struct MasterSettings {
   Duration peer_timeout = std::chrono::seconds(3);
   bool accept_restored_state = false;     // syncs may go on from a revision that is not the next
   std::function<std::uint64_t()> random;  // identities and tokens; unpredictable in production
+  Duration straggler_timeout{0};  // who lives but makes no progress for so long is late; 0: nobody
+  bool remove_stragglers = false;
+  bool op_records = false;  // note of every op when each peer began and ended it
 };
 
 class MasterMachine {
@@ -68,6 +71,8 @@ class MasterMachine {
     std::optional<wire::StateDescribed> description;
     Epoch epoch_seen;            // it is in this one, so it has every verdict of older ones
     VerdictNumber verdict_seen;  // in the group's epoch
+    wire::Progress progress;     // of its oldest unfinished op, as it last told
+    Instant progressed;          // when an op of it last began, went on or ended
     std::string name() const;    // peer 3f2a91bc (10.1.2.3:48150)
   };
   struct Unintroduced {
@@ -80,6 +85,10 @@ class MasterMachine {
     std::string first_to_begin;
     std::map<PeerId, std::vector<std::byte>> begun;  // with the star's inputs
     std::set<PeerId> done;
+    Instant last_begun;  // or the ring was linked later
+    bool late = false;   // and this has been noted
+    std::string record;  // who began and ended it when
+    Instant first_begun;
   };
   // A proposed ring whose links are being opened.
   struct Linking {
@@ -103,22 +112,36 @@ class MasterMachine {
     PeerId from, to;
     bool outgoing;
     wire::LinkFault fault;
+    Epoch epoch;  // of the report
     std::string why;
     Instant since;
     Duration silent;  // for how long `to` had not been heard then
+    PathBook::Path path() const { return outgoing ? std::pair{from, to} : std::pair{to, from}; }
   };
   struct Breaks {  // of a link that stood, or whose end did not run
     int count = 0;
     Instant last;
+  };
+  struct Replaced {  // the ring before the newest: a report about it may have crossed the proposal
+    Epoch epoch;
+    std::vector<PeerId> ring;
+  };
+  struct Mending {  // a path of a ring that is being linked is broken: a new ring soon
+    Instant begun, due;
+    std::string why;
   };
   struct GroupState {
     Epoch epoch;               // in force
     Epoch newest;              // highest number ever proposed
     std::vector<PeerId> ring;  // of the epoch in force
     std::optional<Linking> linking;
-    plan::BrokenPaths broken;
-    std::map<std::pair<PeerId, PeerId>, Breaks> breaks;  // by path
+    Replaced replaced;
+    PathBook paths;
+    std::map<PathBook::Path, Breaks> breaks;
     std::vector<Suspicion> suspicions;
+    std::optional<Mending> mending;
+    const std::vector<PeerId>& newest_ring() const { return linking ? linking->ring : ring; }
+    Epoch newest_epoch() const { return linking ? linking->epoch : epoch; }
     std::map<OpKey, Op> ops;
     std::deque<OpKey> mismatched;  // decided; a begin that crossed the verdict is ignored
     VerdictNumber last_verdict;
@@ -144,6 +167,7 @@ class MasterMachine {
   void evaluate_calls();
   void answer_all(wire::CallResult result);
   std::string who_waits_in_what() const;
+  static std::string_view call_of(const Peer& peer);
   bool any_complete_op_in_flight() const;
 
   // admission.cpp
@@ -164,9 +188,23 @@ class MasterMachine {
   void on_link_failed(Peer& peer, const wire::LinkFailed& failed);
   void resolve_suspicions(const Peer& alive);
   void break_path(Group group, const Suspicion& suspicion);
+  Duration wait_for_others(const GroupState& group, const Suspicion& suspicion) const;
+  void mend_rings();
   void close_overdue_linking();
   void forget_paths(Group group);
-  PeerId most_broken(const GroupState& group, const std::vector<PeerId>& among) const;
+  std::optional<std::vector<PeerId>> find_ring(GroupState& group,
+                                               const std::vector<PeerId>& members);
+  PeerId first_to_go(const GroupState& group, std::vector<PeerId> members) const;
+  Duration first_cool_down() const { return 10 * settings_.peer_timeout; }
+
+  // stragglers.cpp
+  void hear_progress(Peer& peer, const wire::Progress& progress);
+  void judge_stragglers();
+  bool judge_late(const GroupState& state, const OpKey& key, const Op& op,
+                  std::vector<std::pair<PeerId, std::string>>& out);
+  std::string last_seen(const Peer& peer) const;
+  std::string progress_of(const Peer& peer, const OpKey& key, const GroupState& state) const;
+  void record(Op& op, const Peer& peer, std::string_view what) const;
 
   // operations.cpp
   void on_op_begin(Peer& peer, const wire::OpBegin& begin);
@@ -199,7 +237,9 @@ class MasterMachine {
   const Peer* find(PeerId id) const;
   std::vector<PeerId> accepted_peers() const;
   void send(const Peer& peer, wire::Message message);
-  void note(std::string text) { effects_.push_back(Note{std::move(text)}); }
+  void note(std::string text, bool detail = false) {
+    effects_.push_back(Note{std::move(text), detail});
+  }
 
   MasterSettings settings_;
   Instant now_{};

@@ -13,6 +13,8 @@ struct MasterOptions {
   Endpoint listen;
   Duration peer_timeout = std::chrono::seconds(3);
   bool accept_restored_state = false;  // membership/state_election.hpp
+  Duration straggler_timeout{0};       // 0: off
+  bool remove_stragglers = false;
 };
 
 class MasterNode {

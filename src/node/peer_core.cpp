@@ -1,5 +1,6 @@
 #include "node/peer_core.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -85,7 +86,7 @@ void PeerCore::run(const membership::PeerEffects& effects) {
   using namespace membership;
   for (const PeerEffect& effect : effects)
     std::visit(Overloaded{
-                   [&](const SendToMaster& send) { io_.send_to_master(send.term, send.message); },
+                   [&](const SendToMaster& message) { send(message); },
                    [&](const CloseMaster&) { io_.close_master(); },
                    [&](const Relink& relink) { io_.relink(relink); },
                    [&](const KeepLinks& keep) { io_.keep_links(keep); },
@@ -111,10 +112,24 @@ void PeerCore::run(const membership::PeerEffects& effects) {
                effect);
 }
 
+// The machine knows that ops run, the data path how far they are: heartbeats tell of the oldest
+// one.
+void PeerCore::send(const membership::SendToMaster& send) {
+  const auto* const beat = std::get_if<wire::Heartbeat>(&send.message);
+  const auto running = std::find_if(ops_.begin(), ops_.end(), [](const auto& entry) {
+    return entry.second.ring && !entry.second.ring->finished();
+  });
+  if (beat == nullptr || running == ops_.end()) return io_.send_to_master(send.term, send.message);
+  wire::Heartbeat told = *beat;
+  told.progress = {running->second.key, running->second.ring->progress_per_mille()};
+  io_.send_to_master(send.term, told);
+}
+
 void PeerCore::start_ring(const membership::StartRing& start) {
   Op& op = ops_.at(start.handle);
   const auto schedule = plan::RingSchedule::choose(start.rank, start.world, op.request.count,
                                                    size_of(op.request.operand.type));
+  op.key = start.op;
   op.ring = exchange_.start(start.op, schedule, op.request.operand);
 }
 

@@ -126,6 +126,7 @@ class PeerCore {
   };
   struct Op {
     OpRequest request;
+    OpKey key;  // once it has a ring
     std::shared_ptr<collective::RingAllReduce> ring;
   };
 
@@ -134,6 +135,7 @@ class PeerCore {
   void end_op(const membership::CompleteOp& complete);
   void describe_state(const membership::DescribeState& wanted);
   void end_sync(const membership::CompleteSync& complete);
+  void send(const membership::SendToMaster& send);
 
   PeerIo& io_;
   membership::PeerMachine machine_;

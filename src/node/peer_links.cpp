@@ -122,8 +122,11 @@ void PeerLinks::lane_ready(std::size_t lane) {
 
 void PeerLinks::dial_failed(const std::string& why) {
   const auto failed = std::move(dialling_);
+  // Silence for so long tells of the path; anything else has come over it.
+  const auto fault = net::Loop::now() < failed->deadline ? wire::LinkFault::not_opened
+                                                         : wire::LinkFault::unreached;
   if (wanted_ && wanted_->epoch == failed->relink.epoch)
-    callbacks_.on_broken({failed->relink.epoch, true, wire::LinkFault::not_opened, why});
+    callbacks_.on_broken({failed->relink.epoch, true, fault, why});
 }
 
 // ---- from the previous rank

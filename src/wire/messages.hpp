@@ -97,6 +97,15 @@ struct Refused {
   static constexpr auto fields = std::tuple{&Refused::why};
 };
 
+// How far a peer is in its oldest unfinished op; an op of epoch 0: it is in none that it could tell
+// of.
+struct Progress {
+  OpKey op;
+  std::uint16_t per_mille = 0;
+  static constexpr auto fields = std::tuple{&Progress::op, &Progress::per_mille};
+  bool operator==(const Progress&) const = default;
+};
+
 // Both ways: I am alive. A peer reports the newest verdict it has; the master says which verdicts
 // all members have, so that peers may forget them.
 struct Heartbeat {
@@ -106,8 +115,9 @@ struct Heartbeat {
   // every verdict of older epochs and those of this one up to the number
   Epoch epoch;
   VerdictNumber verdict;
+  Progress progress{};  // peer only
   static constexpr auto fields =
-      std::tuple{&Heartbeat::probe, &Heartbeat::epoch, &Heartbeat::verdict};
+      std::tuple{&Heartbeat::probe, &Heartbeat::epoch, &Heartbeat::verdict, &Heartbeat::progress};
 };
 
 enum class CallKind : std::uint8_t {
@@ -167,11 +177,12 @@ struct LinksReady {
 };
 
 enum class LinkFault : std::uint8_t {
-  not_opened = 0,  // dialling failed
+  not_opened = 0,  // dialling failed with an error or a refusal
   broke = 1,       // it stood, and an error ended it
   unanswered = 2,  // it stands, but pings get no answer
+  unreached = 3,   // nobody answered the dialling
 };
-inline constexpr std::uint8_t link_fault_count = 3;
+inline constexpr std::uint8_t link_fault_count = 4;
 
 // peer → master: the link with `peer` could not be opened, or broke, or does not answer.
 struct LinkFailed {

@@ -202,11 +202,11 @@ void LiveRun::start_master() {
   options.environment["PCCL_LOG_LEVEL"] = "INFO";
   options.network_namespace = options_.master_namespace;
   const std::string host = options_.v6 ? "[::1]" : options_.host;
-  master_ = std::make_unique<Process>(
-      "master",
-      std::vector<std::string>{E2E_MASTER, "--listen", host + ":" + std::to_string(port_),
-                               "--peer-timeout", seconds(options_.peer_timeout_s)},
-      options);
+  std::vector<std::string> arguments{E2E_MASTER, "--listen", host + ":" + std::to_string(port_),
+                                     "--peer-timeout", seconds(options_.peer_timeout_s)};
+  arguments.insert(arguments.end(), options_.master_arguments.begin(),
+                   options_.master_arguments.end());
+  master_ = std::make_unique<Process>("master", arguments, options);
   master_->wait_for("it to listen", [](const Line& line) { return line.name == "listening"; });
 }
 

@@ -19,6 +19,7 @@ struct RunOptions {
   bool v6 = false;
   std::string host = "127.0.0.1";  // of the master, as peers and the master itself know it
   int master_namespace = -1;
+  std::vector<std::string> master_arguments{};
 };
 
 struct PeerOptions {

@@ -21,7 +21,13 @@ IpAddress loopback();
 
 class MasterBench {
  public:
-  MasterBench() = default;
+  explicit MasterBench(Duration straggler_timeout = Duration{0}, bool remove_stragglers = false)
+      : machine_({.term = bench_term,
+                  .peer_timeout = peer_timeout,
+                  .random = [this] { return rng_.next(); },
+                  .straggler_timeout = straggler_timeout,
+                  .remove_stragglers = remove_stragglers,
+                  .op_records = true}) {}
 
   // ---- events
   std::uint64_t open(const IpAddress& from = address(1));
@@ -63,6 +69,7 @@ class MasterBench {
   std::string refusal(std::uint64_t connection) const;
   std::string removal(std::uint64_t connection) const;
   PeerId id(std::uint64_t connection) const;
+  std::string noted(const std::string& part) const;  // the last note with it
   void forget_what_was_sent();
 
   MasterMachine& machine() { return machine_; }
@@ -76,8 +83,8 @@ class MasterBench {
   Rng rng_{1};
   Instant now_{std::chrono::hours(1)};
   std::optional<Instant> wake_at_;
-  MasterMachine machine_{
-      {.term = bench_term, .peer_timeout = peer_timeout, .random = [this] { return rng_.next(); }}};
+  MasterMachine machine_;
+  std::vector<std::string> notes_;
   std::uint64_t next_connection_ = 1;
   std::map<std::uint64_t, std::vector<wire::Message>> sent_;
   std::map<std::uint64_t, PeerId> ids_;

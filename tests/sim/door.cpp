@@ -81,15 +81,16 @@ void Door::dial() {
       target->door().hear({&link, message, world_.timeline.now() + limits::handshake_deadline});
     });
   });
-  peer_.later(dial_deadline, [this, &link] { dial_failed(link, "no answer in time"); });
+  peer_.later(dial_deadline, [this, &link] {
+    dial_failed(link, "no answer in time", wire::LinkFault::unreached);
+  });
 }
 
-void Door::dial_failed(Link& link, const std::string& why) {
+void Door::dial_failed(Link& link, const std::string& why, wire::LinkFault fault) {
   if (dialling_ != &link) return;
   dialling_ = nullptr;
   link.close(End::dialler, why);
-  if (wanted_ && wanted_->epoch == dialling_for_)
-    report_broken(true, wire::LinkFault::not_opened, why);
+  if (wanted_ && wanted_->epoch == dialling_for_) report_broken(true, fault, why);
 }
 
 void Door::welcomed(Link& link, PeerId next) {

@@ -34,7 +34,8 @@ class Door final : public LinkHost {
     Instant deadline;
   };
   void dial();
-  void dial_failed(Link& link, const std::string& why);
+  void dial_failed(Link& link, const std::string& why,
+                   wire::LinkFault fault = wire::LinkFault::not_opened);
   void hear(Hello hello);  // at the acceptor
   void judge_parked();
   void admit(const Hello& hello);

@@ -133,7 +133,8 @@ bool RingAllReduce::finished() const {
 std::uint16_t RingAllReduce::progress_per_mille() const {
   const std::uint64_t all = 2 * std::uint64_t{schedule_.positions()};
   const std::uint64_t moved = std::uint64_t{sent_count_} + arrived_count_;
-  return all == 0 ? 1000 : static_cast<std::uint16_t>(1000 * moved / all);
+  if (all == 0) return 1000;
+  return static_cast<std::uint16_t>(1000 * moved / all);
 }
 
 std::byte* RingAllReduce::result_at(const plan::Range& range) const {

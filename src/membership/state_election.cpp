@@ -54,11 +54,11 @@ class Counting {
  private:
   template <typename Condition, typename Reason>
   void refuse_if(Condition condition, Reason reason) {
-    const auto refused = std::stable_partition(
-        votes_.begin(), votes_.end(), [&](const StateVote& vote) { return !condition(vote); });
-    for (auto vote = refused; vote != votes_.end(); ++vote)
-      result_.refused.emplace_back(vote->peer, reason(*vote));
-    votes_.erase(refused, votes_.end());
+    std::erase_if(votes_, [&](const StateVote& vote) {
+      if (!condition(vote)) return false;
+      result_.refused.emplace_back(vote.peer, reason(vote));
+      return true;
+    });
   }
 
   void refuse_other_strategies() {

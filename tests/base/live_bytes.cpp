@@ -37,6 +37,17 @@ void* operator new(std::size_t bytes) {
 void* operator new[](std::size_t bytes) {
   return allocate(bytes);
 }
+// std::stable_partition and the like; a sanitizer's own would not know our header.
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
+  try {
+    return allocate(bytes);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+void operator delete(void* block, const std::nothrow_t&) noexcept {
+  release(block);
+}
 void operator delete(void* block) noexcept {
   release(block);
 }

@@ -73,6 +73,7 @@ class MessageSource {
     const std::size_t which = input_.below(world_.peers.size() + 1);
     peer = which < world_.peers.size() ? world_.peers[which] : PeerId{1, 2};
   }
+  void fill(Digest& digest) { fill(digest.octets); }
   void fill(OpKey& key) {
     fill(key.epoch);
     fill(key.tag);

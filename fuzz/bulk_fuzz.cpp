@@ -12,9 +12,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto one = bytes.first<wire::bulk_header_bytes>();
     const auto header = wire::decode_bulk(one);
     if (!header) continue;
-    fuzz::require(header->length <= limits::segment_bytes, "a payload is a segment at most");
-    fuzz::require(header->kind == wire::BulkKind::segment || header->length == 0,
-                  "only segments have a payload");
+    const bool carries = header->kind == wire::BulkKind::segment ||
+                         header->kind == wire::BulkKind::block ||
+                         header->kind == wire::BulkKind::digests;
+    fuzz::require(carries || header->payload_bytes() == 0, "the other kinds have no payload");
+    fuzz::require(header->payload_bytes() <= limits::state_block_bytes, "a block is the longest");
+    fuzz::require(
+        header->kind != wire::BulkKind::segment || header->length <= limits::segment_bytes,
+        "a payload is a segment at most");
     fuzz::require(std::ranges::equal(wire::encode(*header), one),
                   "decode, then encode gives the same bytes");
   }

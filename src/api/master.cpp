@@ -31,6 +31,7 @@ pcclResult_t pcclCreateMaster(ccoip_socket_address_t listen_address,
            MasterOptions options;
            options.listen = *listen;
            options.peer_timeout = pccl::peer_timeout_from_environment();
+           options.grace = pccl::master_grace_from_environment();
            *master_handle_out = new pcclMasterInstanceState_t(options);
            return success();
          })

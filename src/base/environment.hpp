@@ -20,6 +20,7 @@ std::uint64_t environment_number(const char* name, std::uint64_t default_value,
 
 Duration peer_timeout_from_environment();     // PCCL_PEER_TIMEOUT, default 3 s
 Duration master_timeout_from_environment();   // PCCL_MASTER_TIMEOUT, default 60 s
+Duration master_grace_from_environment();     // PCCL_MASTER_GRACE, default 1 s
 Duration connect_timeout_from_environment();  // PCCL_CONNECT_TIMEOUT, default 0: no limit
 
 }  // namespace pccl

@@ -47,8 +47,10 @@ class MasterNode::Impl {
  public:
   explicit Impl(MasterOptions options)
       : options_(options),
-        machine_(
-            {.term = new_term(), .peer_timeout = options.peer_timeout, .random = random_number}) {}
+        machine_({.term = new_term(),
+                  .peer_timeout = options.peer_timeout,
+                  .grace = options.grace,
+                  .random = random_number}) {}
   ~Impl() {
     interrupt();
     await_termination();
@@ -98,6 +100,7 @@ Outcome MasterNode::Impl::run() {
   if (!listening.ok()) return listening;
   launched_ = true;
   log()->info("the master listens on {}", to_string(listener_.local()));
+  feed(membership::TimePassed{});  // its life begins
   thread_ = std::thread([this] {
     loop_.run();
     // Interrupted: the peers see the connections end.

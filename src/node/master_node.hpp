@@ -12,6 +12,7 @@ namespace pccl::node {
 struct MasterOptions {
   Endpoint listen;
   Duration peer_timeout = std::chrono::seconds(3);
+  Duration grace = std::chrono::seconds(1);  // for the peers of a life before, ahead of newcomers
 };
 
 class MasterNode {

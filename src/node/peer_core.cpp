@@ -67,6 +67,7 @@ void PeerCore::run(const membership::PeerEffects& effects) {
     std::visit(Overloaded{
                    [&](const SendToMaster& send) { io_.send_to_master(send.term, send.message); },
                    [&](const CloseMaster&) { io_.close_master(); },
+                   [&](const RedialMaster& redial) { io_.redial_master(redial.pause); },
                    [&](const Relink& relink) { io_.relink(relink); },
                    [&](const KeepLinks& keep) { io_.keep_links(keep); },
                    [&](const EnterEpoch& enter) { exchange_.enter_epoch(enter.epoch); },

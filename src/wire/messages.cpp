@@ -40,6 +40,10 @@ std::string_view name_of(Kind kind) {
       return "lane_hello";
     case Kind::lane_welcome:
       return "lane_welcome";
+    case Kind::resume:
+      return "resume";
+    case Kind::resume_end:
+      return "resume_end";
   }
   return "unknown";
 }

@@ -19,7 +19,7 @@
 namespace pccl::wire {
 
 inline constexpr std::uint32_t magic = 0x4c434350;  // "PCCL"
-inline constexpr std::uint16_t protocol_version = 1;
+inline constexpr std::uint16_t protocol_version = 2;
 
 enum class Kind : std::uint8_t {
   hello = 1,
@@ -39,6 +39,8 @@ enum class Kind : std::uint8_t {
   leave = 15,
   lane_hello = 16,
   lane_welcome = 17,
+  resume = 24,
+  resume_end = 25,
 };
 
 // Sizes of the run as the master counts them: accepted peers only.
@@ -72,7 +74,8 @@ struct Hello {
       std::tuple{&Hello::magic, &Hello::version, &Hello::group, &Hello::p2p_port};
 };
 
-// master → peer: you are registered, and pending until the accepted peers admit you.
+// master → peer: you are registered, and pending until the accepted peers admit you; or, in answer
+// to a resume: say what you know.
 struct Welcome {
   static constexpr Kind kind = Kind::welcome;
   PeerId peer;
@@ -115,13 +118,14 @@ struct Call {
 struct CallResult {
   static constexpr Kind kind = Kind::call_result;
   CallId call;
+  CallRound round;  // the same at everyone
   Status status = Status::ok;
   bool peers_pending = false;  // the answer of CallKind::peers_pending
   RunCounts counts;
   std::string why;
   static constexpr auto fields =
-      std::tuple{&CallResult::call, &CallResult::status, &CallResult::peers_pending,
-                 &CallResult::counts, &CallResult::why};
+      std::tuple{&CallResult::call,          &CallResult::round,  &CallResult::status,
+                 &CallResult::peers_pending, &CallResult::counts, &CallResult::why};
 };
 
 enum class EpochReason : std::uint8_t {
@@ -177,7 +181,9 @@ struct EpochInstalled {
   static constexpr Kind kind = Kind::epoch_installed;
   Epoch epoch;
   RunCounts counts;
-  static constexpr auto fields = std::tuple{&EpochInstalled::epoch, &EpochInstalled::counts};
+  CallRound round;  // of an admission: the calls of update_topology that it answers; else 0
+  static constexpr auto fields =
+      std::tuple{&EpochInstalled::epoch, &EpochInstalled::counts, &EpochInstalled::round};
 };
 
 enum class Algorithm : std::uint8_t { ring = 0, star = 1 };
@@ -242,6 +248,34 @@ struct Leave {
   static constexpr auto fields = std::tuple{};
 };
 
+// peer → master, the first frame to one that was started again, with the last term that the peer
+// obeyed in its header: I am a member. After the welcome the peer says all it knows once more in
+// the usual messages (op_verdict, call_result; op_begin, op_done, call, links_ready, link_failed)
+// and ends with a resume_end.
+struct Resume {
+  static constexpr Kind kind = Kind::resume;
+  std::uint32_t magic = wire::magic;
+  std::uint16_t version = protocol_version;
+  Group group;
+  PeerId peer;
+  std::uint16_t p2p_port = 0;
+  static constexpr auto fields = std::tuple{&Resume::magic, &Resume::version, &Resume::group,
+                                            &Resume::peer, &Resume::p2p_port};
+};
+
+// peer → master: that was all I know; this is the ring that I am in.
+struct ResumeEnd {
+  static constexpr Kind kind = Kind::resume_end;
+  Epoch epoch;            // in force here
+  VerdictNumber verdict;  // the newest of it
+  Epoch proposed;         // an admission that I have heard of and that is not in force; else 0
+  std::vector<Member> ring;
+  RunCounts counts;
+  static constexpr auto fields =
+      std::tuple{&ResumeEnd::epoch, &ResumeEnd::verdict, &ResumeEnd::proposed, &ResumeEnd::ring,
+                 &ResumeEnd::counts};
+};
+
 // peer → next rank, first frame of a lane; the bulk frames of bulk.hpp follow the welcome.
 struct LaneHello {
   static constexpr Kind kind = Kind::lane_hello;
@@ -265,7 +299,7 @@ struct LaneWelcome {
 
 using Message = std::variant<Hello, Welcome, Refused, Heartbeat, Call, CallResult, EpochProposed,
                              LinksReady, LinkFailed, EpochInstalled, OpBegin, OpDone, OpVerdict,
-                             Removed, Leave, LaneHello, LaneWelcome>;
+                             Removed, Leave, LaneHello, LaneWelcome, Resume, ResumeEnd>;
 
 std::string_view name_of(Kind kind);
 Kind kind_of(const Message& message);

@@ -1,0 +1,318 @@
+// After a restart: a master that knows nothing learns from the peers that come back.
+//
+// Each of them says who it is (resume) and, once welcome, all that it knows: the ring that it is
+// in, the verdicts that somebody may lack, the ops and the call that it waits in. The master waits
+// until everybody is back whom anybody names as a member, or for one peer timeout; then it settles
+// the run in one step:
+//
+//   - the newest epoch that anybody is in counts; who is not in its ring is out;
+//   - a verdict, or the answer to a unanimous call, that anybody knows is true: whoever lacks it is
+//     told;
+//   - when the whole ring is back and of one mind, the epoch goes on as if nothing had happened,
+//   with
+//     its links, ops and calls; otherwise a recovery of those who are back voids what is undecided.
+//
+// Why no more than that can be committed: docs/decisions/0007.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/limits.hpp"
+#include "base/mutant.hpp"
+#include "membership/master_machine.hpp"
+
+namespace pccl::membership {
+
+namespace {
+
+// A predecessor may have proposed epochs to peers that do not come back, or not in time. Numbers
+// that it can have used are not used again.
+constexpr std::uint64_t epochs_left_out = 1000;
+// No honest peer gets so far; beyond it the numbers of a liar could wrap around.
+constexpr std::uint64_t highest_number = std::uint64_t{1} << 62;
+
+Epoch beyond(Epoch newest) {
+  return Epoch{(newest.value / epochs_left_out + 1) * epochs_left_out};
+}
+
+bool plausible(const wire::ResumeEnd& end, PeerId self) {
+  std::set<PeerId> members;
+  for (const wire::Member& member : end.ring) members.insert(member.peer);
+  return members.size() == end.ring.size() && members.contains(self) &&
+         end.ring.size() <= limits::peers && end.epoch != Epoch{} &&
+         std::max(end.epoch, end.proposed).value < highest_number &&
+         end.verdict.value < highest_number;
+}
+
+}  // namespace
+
+// What the members of one group know together.
+struct MasterMachine::Settlement {
+  std::vector<std::pair<PeerId, const Report*>> reports;
+  Epoch epoch;                       // in force: the newest that anybody is in
+  Epoch newest;                      // that anybody has heard of
+  std::vector<wire::Member> ring;    // of the epoch
+  std::vector<std::string> missing;  // members that are not back
+  bool of_one_mind = true;           // all are in the epoch, and in nothing else
+  std::map<std::pair<Epoch, VerdictNumber>, wire::OpVerdict> verdicts;
+  std::set<OpKey> decided;
+};
+
+// ---- who comes back
+// ----------------------------------------------------------------------------------
+
+void MasterMachine::resume_peer(Connection connection, const wire::Resume& resume, Term term) {
+  // Its connection may end here later than there; until then somebody else could say so.
+  if (peers_.contains(resume.peer))
+    return refuse(connection, "the former connection of this peer still stands here");
+  if (term == settings_.term) {
+    const auto reason = std::find_if(removed_.rbegin(), removed_.rend(), [&](const auto& removed) {
+      return removed.first == resume.peer;
+    });
+    return dismiss(connection,
+                   reason == removed_.rend() ? "it is not in this run" : reason->second);
+  }
+  if (resumed_ || !accepted_peers().empty())
+    return term > settings_.term
+               ? refuse(connection, fmt::format("this master's term {} is older than {}",
+                                                settings_.term.value, term.value))
+               : dismiss(connection,
+                         "the master was restarted, and the run has gone on without it since");
+  if (!resumption_) begin_resumption(term);
+  if (term >= settings_.term)
+    return refuse(connection, fmt::format("this master's term {} is older than {}",
+                                          settings_.term.value, term.value));
+  register_peer(connection, resume.peer, resume.group, resume.p2p_port);
+  resumption_->reports[resume.peer];
+}
+
+void MasterMachine::dismiss(Connection connection, std::string why) {
+  note(fmt::format("dismisses connection {}: {}", connection.value, why));
+  unintroduced_.erase(connection);
+  effects_.push_back(Send{connection, wire::Removed{std::move(why)}});
+  effects_.push_back(Close{connection});
+}
+
+void MasterMachine::begin_resumption(Term last_obeyed) {
+  resumption_.emplace().deadline = now_ + settings_.peer_timeout;
+  // Newcomers that were about to be let into what looked like an empty run.
+  admission_.reset();
+  admission_groups_.clear();
+  for (auto& [group, state] : groups_) {
+    state.linking.reset();
+    forgotten_ = std::max(forgotten_, state.newest);
+  }
+  if (last_obeyed <= settings_.term) return;
+  // The clock went back between two lives. Who has been welcomed says hello again.
+  note(fmt::format("takes up term {}: a peer has obeyed {}", last_obeyed.next().value,
+                   last_obeyed.value));
+  settings_.term = last_obeyed.next();
+  for (const auto& [id, peer] : std::exchange(peers_, {}))
+    effects_.push_back(Close{peer.connection});
+  by_connection_.clear();
+}
+
+void MasterMachine::on_report(Peer& peer, const wire::Message& message) {
+  Report& report = resumption_->reports.at(peer.id);
+  if (std::holds_alternative<wire::Heartbeat>(message)) return;
+  if (std::holds_alternative<wire::Leave>(message))
+    return remove(peer.id, "it left the run", false);
+  const bool over = report.end.has_value();
+  if (const auto* end = std::get_if<wire::ResumeEnd>(&message); end != nullptr && !over) {
+    if (!plausible(*end, peer.id)) return remove(peer.id, "protocol error: an impossible ring");
+    report.end = *end;
+    note(fmt::format("{} is back, in epoch {} of group {}", peer.name(), end->epoch.value,
+                     peer.group.value));
+    return;
+  }
+  if (report.pending.size() + report.verdicts.size() >= limits::resume_messages)
+    return remove(peer.id, "protocol error: it has too much to say");
+  if (const auto* verdict = std::get_if<wire::OpVerdict>(&message); verdict != nullptr && !over) {
+    report.verdicts.push_back(*verdict);
+  } else if (const auto* answer = std::get_if<wire::CallResult>(&message);
+             answer != nullptr && !over && answer->round.value < highest_number) {
+    report.answer = *answer;
+  } else {
+    report.pending.push_back(message);
+  }
+}
+
+// ---- when
+// --------------------------------------------------------------------------------------------
+
+void MasterMachine::settle_when_due() {
+  if (resumption_ && (now_ > resumption_->deadline || everybody_is_back())) settle();
+}
+
+// Every member that anybody's newest ring names, in as many groups as anybody has counted.
+bool MasterMachine::everybody_is_back() const {
+  std::map<Group, const wire::ResumeEnd*> newest;
+  std::uint32_t groups = 0;
+  for (const auto& [id, report] : resumption_->reports) {
+    if (!report.end) return false;
+    const wire::ResumeEnd*& of_group = newest[peers_.at(id).group];
+    if (of_group == nullptr || report.end->epoch > of_group->epoch) of_group = &*report.end;
+    groups = std::max(groups, report.end->counts.distinct_groups);
+  }
+  if (newest.empty() || newest.size() < groups) return false;
+  if (mutant(Mutant::waits_for_nobody)) return true;
+  return std::all_of(newest.begin(), newest.end(), [this](const auto& entry) {
+    const auto& ring = entry.second->ring;
+    return std::all_of(ring.begin(), ring.end(), [this](const wire::Member& member) {
+      return resumption_->reports.contains(member.peer);
+    });
+  });
+}
+
+// ---- settling
+// ----------------------------------------------------------------------------------------
+
+void MasterMachine::settle() {
+  std::vector<PeerId> unfinished;
+  for (const auto& [id, report] : resumption_->reports)
+    if (!report.end) unfinished.push_back(id);
+  for (const PeerId id : unfinished)
+    remove(id, "after the master's restart it did not say in time what it knows");
+  const Resumption resumption = *std::exchange(resumption_, std::nullopt);
+  resumed_ = !resumption.reports.empty();
+  std::map<Group, Settlement> all = settlements(resumption);
+  for (auto& [group, settlement] : all) restore(group, settlement);
+  for (const auto& [group, settlement] : all) go_on(group, settlement);
+  hear_what_waited(resumption, all);
+}
+
+std::map<Group, MasterMachine::Settlement> MasterMachine::settlements(
+    const Resumption& resumption) {
+  std::map<Group, Settlement> all;
+  for (const auto& [id, report] : resumption.reports) {
+    Settlement& settlement = all[peers_.at(id).group];
+    settlement.reports.emplace_back(id, &report);
+    settlement.newest = std::max({settlement.newest, report.end->epoch, report.end->proposed});
+    round_ = std::max(round_, report.answer.round);
+    if (report.end->epoch <= settlement.epoch) continue;
+    settlement.epoch = report.end->epoch;
+    settlement.ring = report.end->ring;
+  }
+  for (auto& [group, settlement] : all) {
+    std::vector<std::pair<PeerId, const Report*>> members;
+    for (const auto& [id, report] : settlement.reports) {
+      const bool member =
+          std::any_of(settlement.ring.begin(), settlement.ring.end(),
+                      [id = id](const wire::Member& other) { return other.peer == id; }) &&
+          (report->end->epoch < settlement.epoch || report->end->ring == settlement.ring);
+      if (!member) {
+        remove(id, fmt::format("it is not in epoch {}, the newest of its group",
+                               settlement.epoch.value));
+        continue;
+      }
+      members.emplace_back(id, report);
+      if (report->end->epoch != settlement.epoch || report->end->proposed != Epoch{})
+        settlement.of_one_mind = false;
+      for (const wire::OpVerdict& verdict : report->verdicts) {
+        settlement.verdicts[{verdict.op.epoch, verdict.number}] = verdict;
+        settlement.decided.insert(verdict.op);
+      }
+    }
+    settlement.reports = std::move(members);
+  }
+  return all;
+}
+
+// The group as its members know it; and each of them learns what it lacks of that.
+void MasterMachine::restore(Group group, Settlement& settlement) {
+  GroupState& state = groups_[group];
+  state.epoch = settlement.epoch;
+  state.newest = beyond(settlement.newest);
+  if (mutant(Mutant::epochs_begin_again)) state.newest = Epoch{};
+  forgotten_ = mutant(Mutant::epochs_begin_again) ? Epoch{} : std::max(forgotten_, state.newest);
+  for (const auto& [id, report] : settlement.reports) {
+    Peer& peer = peers_.at(id);
+    peer.accepted = true;
+    peer.epoch_seen = report->end->epoch;
+    if (peer.epoch_seen != state.epoch) continue;
+    peer.verdict_seen = report->end->verdict;
+    state.last_verdict = std::max(state.last_verdict, peer.verdict_seen);
+  }
+  for (const wire::Member& member : settlement.ring) {
+    const Peer* const peer = find(member.peer);
+    if (peer != nullptr && peer->accepted && peer->group == group)
+      state.ring.push_back(member.peer);
+    else
+      settlement.missing.push_back(
+          fmt::format("peer {} ({})", short_name(member.peer), to_string(member.p2p)));
+  }
+  for (const auto& [name, verdict] : settlement.verdicts)
+    if (name.first == state.epoch && verdict.outcome != wire::OpOutcome::committed)
+      state.mismatched.push_back(verdict.op);
+  if (!mutant(Mutant::known_verdict_ignored)) tell_known_verdicts(settlement);
+}
+
+// In order, and without a gap: else the epoch cannot go on.
+void MasterMachine::tell_known_verdicts(Settlement& settlement) {
+  const GroupState& state = groups_.at(peers_.at(settlement.reports.front().first).group);
+  for (const auto& [id, report] : settlement.reports) {
+    std::pair next{report->end->epoch, report->end->verdict.next()};
+    for (auto known = settlement.verdicts.find(next);
+         known != settlement.verdicts.end() && known->first == next; ++known) {
+      send(peers_.at(id), known->second);
+      next.second = next.second.next();
+    }
+    if (next.first == state.epoch && next.second != state.last_verdict.next())
+      settlement.of_one_mind = false;
+  }
+}
+
+void MasterMachine::go_on(Group group, const Settlement& settlement) {
+  GroupState& state = groups_.at(group);
+  if (settlement.of_one_mind && settlement.missing.empty()) {
+    note(fmt::format("goes on with epoch {} of group {}: all {} members are back",
+                     state.epoch.value, group.value, state.ring.size()));
+    state.linking = Linking{state.epoch,
+                            wire::EpochReason::recovery,
+                            state.ring,
+                            {},
+                            now_ + 3 * settings_.peer_timeout};
+    return;
+  }
+  std::string who;
+  for (const std::string& name : settlement.missing) who += (who.empty() ? "" : ", ") + name;
+  recover(group, who.empty() ? "the master was restarted while the membership changed"
+                             : "the master was restarted, and " + who + " has not come back");
+}
+
+// What peers said again, and what they have done since, as if it came only now.
+void MasterMachine::hear_what_waited(const Resumption& resumption,
+                                     const std::map<Group, Settlement>& all) {
+  const auto newest = std::max_element(
+      resumption.reports.begin(), resumption.reports.end(),
+      [](const auto& a, const auto& b) { return a.second.answer.round < b.second.answer.round; });
+  for (const auto& [id, report] : resumption.reports) {
+    bool lacks_answer = !report.knows_answer_of(round_) && !mutant(Mutant::known_answer_ignored);
+    for (const wire::Message& message : report.pending) {
+      Peer* const peer = find(id);
+      if (peer == nullptr) break;
+      const auto* const begin = std::get_if<wire::OpBegin>(&message);
+      const auto* const done = std::get_if<wire::OpDone>(&message);
+      const auto* const call = std::get_if<wire::Call>(&message);
+      if (begin != nullptr || done != nullptr) {
+        const OpKey& op = begin != nullptr ? begin->op : done->op;
+        if (all.at(peer->group).decided.contains(op)) continue;
+        if (begin != nullptr && mutant(Mutant::resumed_op_counts_as_done)) {
+          on_frame(*peer, message);
+          if (find(id) != nullptr) on_op_done(*find(id), {op});
+          continue;
+        }
+      }
+      if (call != nullptr && std::exchange(lacks_answer, false)) {
+        wire::CallResult answer = newest->second.answer;
+        answer.call = call->call;
+        send(*peer, std::move(answer));
+        continue;
+      }
+      on_frame(*peer, message);
+    }
+  }
+}
+
+}  // namespace pccl::membership

@@ -11,8 +11,8 @@ namespace pccl::membership {
 
 MasterEffects MasterMachine::step(const MasterEvent& event, Instant now) {
   now_ = now;
-  if (next_tick_ && now_ > *next_tick_ + 2 * heartbeat_interval()) woke_ = now_;
   if (!opens_) opens_ = now_ + settings_.grace;
+  if (next_tick_ && now_ > *next_tick_ + 2 * heartbeat_interval()) wake_up();
   std::visit([this](const auto& what) { on(what); }, event);
   settle_when_due();
   evaluate_calls();
@@ -22,6 +22,13 @@ MasterEffects MasterMachine::step(const MasterEvent& event, Instant now) {
     wake_in_time();
   }
   return std::exchange(effects_, {});
+}
+
+// Whoever has come back meanwhile may wait in the sockets behind this event.
+void MasterMachine::wake_up() {
+  woke_ = now_;
+  if (resumption_) resumption_->deadline = now_ + settings_.peer_timeout;
+  if (*opens_ > *next_tick_ - heartbeat_interval()) opens_ = now_ + settings_.grace;
 }
 
 void MasterMachine::wake_in_time() {
@@ -106,7 +113,6 @@ void MasterMachine::on(const TimePassed&) {
   wake_in_time();
   if (overslept) {
     for (auto& [id, peer] : peers_) peer.heard = now_;
-    if (resumption_) resumption_->deadline = now_ + settings_.peer_timeout;
     for (auto& [group, state] : groups_)
       if (state.linking) state.linking->deadline = now_ + 3 * settings_.peer_timeout;
   } else {

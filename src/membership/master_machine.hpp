@@ -143,6 +143,7 @@ class MasterMachine {
   void refuse(Connection connection, std::string why);
   void close_overdue();
   void remove(PeerId id, const std::string& why, bool tell = true);
+  void wake_up();
   void wake_in_time();
   Duration heartbeat_interval() const { return settings_.peer_timeout / 6; }
 

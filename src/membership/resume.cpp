@@ -26,14 +26,15 @@ namespace pccl::membership {
 
 namespace {
 
-// A predecessor may have proposed epochs to peers that do not come back, or not in time. Numbers
-// that it can have used are not used again.
-constexpr std::uint64_t epochs_left_out = 1000;
 // No honest peer gets so far; beyond it the numbers of a liar could wrap around.
 constexpr std::uint64_t highest_number = std::uint64_t{1} << 62;
 
-Epoch beyond(Epoch newest) {
-  return Epoch{(newest.value / epochs_left_out + 1) * epochs_left_out};
+// A predecessor may have proposed epochs to peers that do not come back, or not in time; what these
+// still send must not be taken for something else. Its numbers are below this term, unless a clock
+// went back: it has not made a proposal a microsecond.
+Epoch first_of(Term term, Epoch newest) {
+  constexpr std::uint64_t left_out = 1'000'000;
+  return Epoch{std::max(term.value, newest.value < term.value ? 0 : newest.value + left_out)};
 }
 
 bool plausible(const wire::ResumeEnd& end, PeerId self) {
@@ -174,6 +175,7 @@ void MasterMachine::settle() {
     if (!report.end) unfinished.push_back(id);
   for (const PeerId id : unfinished)
     remove(id, "after the master's restart it did not say in time what it knows");
+  woke_ = now_;  // failures of links that are reported now say nothing about when they happened
   const Resumption resumption = *std::exchange(resumption_, std::nullopt);
   resumed_ = !resumption.reports.empty();
   std::map<Group, Settlement> all = settlements(resumption);
@@ -223,7 +225,7 @@ std::map<Group, MasterMachine::Settlement> MasterMachine::settlements(
 void MasterMachine::restore(Group group, Settlement& settlement) {
   GroupState& state = groups_[group];
   state.epoch = settlement.epoch;
-  state.newest = beyond(settlement.newest);
+  state.newest = first_of(settings_.term, settlement.newest);
   if (mutant(Mutant::epochs_begin_again)) state.newest = Epoch{};
   forgotten_ = mutant(Mutant::epochs_begin_again) ? Epoch{} : std::max(forgotten_, state.newest);
   for (const auto& [id, report] : settlement.reports) {

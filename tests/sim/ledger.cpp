@@ -28,21 +28,23 @@ bool Ledger::accepted(PeerId id) const {
   return found != peers_.end() && found->second.accepted && !found->second.removed;
 }
 
-std::size_t Ledger::accepted_in(Group group) const {
-  return static_cast<std::size_t>(
-      std::count_if(peers_.begin(), peers_.end(), [&](const auto& entry) {
-        return entry.second.group == group && entry.second.accepted && !entry.second.removed;
-      }));
+std::vector<PeerId> Ledger::accepted_peers() const {
+  std::vector<PeerId> accepted;
+  for (const auto& [id, who] : peers_)
+    if (who.accepted && !who.removed) accepted.push_back(id);
+  return accepted;
 }
 
 // ---- the master
 
 void Ledger::registered(PeerId id, Group group, const std::string& name) {
   const auto [at, first] = peers_.emplace(id, Peer{.group = group, .name = name});
-  PCCL_REQUIRE(
-      first || (life_ > 0 && at->second.accepted && !at->second.removed &&
-                at->second.name == name && at->second.group.value % groups_of_a_run == group.value),
-      "Membership", "identity {} was given twice", short_name(id));
+  Peer& who = at->second;
+  const bool is_back = life_ > 0 && who.accepted && who.name == name &&
+                       who.group.value % groups_of_a_run == group.value &&
+                       (!who.removed || who.removed_in_life < life_);
+  PCCL_REQUIRE(first || is_back, "Membership", "identity {} was given twice", short_name(id));
+  who.removed = false;  // of that nobody has heard, or it will be removed again
 }
 
 void Ledger::master_died() {
@@ -77,6 +79,7 @@ void Ledger::forget_what_only_the_gone_knew() {
 
 void Ledger::removed(PeerId id) {
   peer(id).removed = true;
+  peer(id).removed_in_life = life_;
   ++removals_;
   forget_what_only_the_gone_knew();
   std::erase_if(open_verdicts_,

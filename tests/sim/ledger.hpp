@@ -52,7 +52,7 @@ class Ledger {
   void failed(PeerId peer, const OpKey& key, const Outcome& outcome);
 
   bool accepted(PeerId peer) const;
-  std::size_t accepted_in(Group group) const;
+  std::vector<PeerId> accepted_peers() const;
   std::size_t ops_launched() const { return ops_.size(); }
   std::size_t ops_committed() const { return committed_; }
   std::size_t epochs() const { return epochs_.size(); }
@@ -63,6 +63,7 @@ class Ledger {
     Group group;
     std::string name;
     bool accepted = false, removed = false, in_call = false;
+    unsigned removed_in_life = 0;
     Epoch proposed, installed, entered;
     std::pair<Epoch, VerdictNumber> last_verdict, last_seen_verdict;  // sent to it; come
     CallRound last_round;                                             // sent to it

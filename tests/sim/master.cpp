@@ -6,8 +6,14 @@ namespace pccl::sim {
 
 using namespace membership;
 
+namespace {
+Term next_term(Term term) {  // further than the epochs of a life can get
+  return Term{term.value + 1'000'000};
+}
+}  // namespace
+
 MasterHost::MasterHost(World& world) : Process(world.timeline), world_(world) {
-  machine_.emplace(MasterSettings{.term = term_ = term_.next(),
+  machine_.emplace(MasterSettings{.term = term_ = next_term(term_),
                                   .random = [&world] { return world.rng.next(); }});
 }
 
@@ -27,7 +33,7 @@ void MasterHost::start() {
   world_.trace.mix("start master");
   begin_again();
   // Newcomers would get in at once: nobody tells this master that there is a run.
-  machine_.emplace(MasterSettings{.term = term_ = term_.next(),
+  machine_.emplace(MasterSettings{.term = term_ = next_term(term_),
                                   .grace = std::chrono::seconds(1),
                                   .random = [this] { return world_.rng.next(); }});
   step(TimePassed{});
@@ -40,12 +46,15 @@ void MasterHost::take_over() {
   std::set<PeerId> members;
   for (const auto& [group, view] : machine_->groups())
     members.insert(view.ring.begin(), view.ring.end());
-  for (const auto& peer : world_.peers()) {
-    if (!world_.ledger.accepted(peer->id()) || members.contains(peer->id())) continue;
-    PCCL_REQUIRE(!peer->blamed().empty(), "Nobody is removed without cause",
-                 "{} is not in the run of the new master", peer->name());
-    world_.ledger.removed(peer->id());
-  }
+  for (const auto& peer : world_.peers())
+    PCCL_REQUIRE(!peer->blamed().empty() || members.contains(peer->id()) ||
+                     !world_.ledger.accepted(peer->id()),
+                 "Nobody is removed without cause", "{} is not in the run of the new master",
+                 peer->name());
+  // Also those who were let in and have not heard of it: they are pending again, under another
+  // name.
+  for (const PeerId id : world_.ledger.accepted_peers())
+    if (!members.contains(id)) world_.ledger.removed(id);
   world_.ledger.master_took_over();
 }
 

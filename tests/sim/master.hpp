@@ -31,7 +31,7 @@ class MasterHost final : public Process {
   void take_over();
 
   World& world_;
-  Term term_{6};
+  Term term_{0};
   std::optional<membership::MasterMachine> machine_;
   bool knows_nothing_ =
       false;  // and the ledger does: the peers of the life before are not back yet

@@ -172,6 +172,7 @@ void MasterMachine::greet(Connection connection, const wire::Message& message) {
   do id = {settings_.random(), settings_.random()};
   while (!id || peers_.contains(id));
   register_peer(connection, id, hello.group, hello.p2p_port);
+  peers_.at(id).formerly = hello.formerly;
 }
 
 void MasterMachine::register_peer(Connection connection, PeerId id, Group group,

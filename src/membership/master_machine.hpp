@@ -65,6 +65,7 @@ class MasterMachine {
     Connection connection;
     Group group;
     Endpoint p2p;
+    PeerId formerly;  // its name under a master that is gone
     bool accepted = false;
     Instant heard;
     std::optional<wire::Call> call;
@@ -183,6 +184,7 @@ class MasterMachine {
   void on_report(Peer& peer, const wire::Message& message);
   void settle_when_due();
   bool everybody_is_back() const;
+  static Term newest_run(const Resumption& resumption);
   void settle();
   std::map<Group, Settlement> settlements(const Resumption& resumption);
   void restore(Group group, Settlement& settlement);
@@ -219,6 +221,7 @@ class MasterMachine {
   std::map<Group, GroupState> groups_;
   Epoch forgotten_;  // the highest of groups that have emptied: their numbers are not used again
   CallRound round_;  // unanimous calls that have been answered
+  Term run_;         // of the master that began the run
   std::optional<Instant> opens_;  // to newcomers
   std::optional<Resumption> resumption_;
   bool resumed_ = false;                                // it is over: who comes back now is late

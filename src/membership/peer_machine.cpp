@@ -153,6 +153,7 @@ void PeerMachine::on_installed(const wire::EpochInstalled& installed) {
                  fmt::format("protocol error: installed epoch {}, which was never proposed",
                              installed.epoch.value));
   ring_.counts = installed.counts;
+  run_ = installed.run;
   // The round that has let somebody in is over for all: this peer may be the only one that hears of
   // it before the master is gone.
   const wire::CallResult answer{

@@ -146,6 +146,7 @@ class PeerMachine {
   Ring ring_;                     // in force
   std::optional<Ring> proposed_;  // an admission, void until installed
   Seen seen_;
+  Term run_;
   CallId next_call_{1};
   std::optional<wire::Call> call_;
   wire::CallResult answer_;  // the newest that this peer knows of

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/limits.hpp"
 #include "membership/peer_machine.hpp"
@@ -44,8 +45,8 @@ void PeerMachine::introduce_again() {
   standing_links_ = {};
   failed_links_.clear();
   effects_.push_back(KeepLinks{});
-  effects_.push_back(
-      SendToMaster{Term{}, wire::Hello{.group = settings_.group, .p2p_port = p2p_port_}});
+  effects_.push_back(SendToMaster{
+      Term{}, wire::Hello{.group = settings_.group, .p2p_port = p2p_port_, .formerly = self_}});
 }
 
 void PeerMachine::on_answer(const wire::Frame& frame) {
@@ -83,8 +84,19 @@ void PeerMachine::report() {
   if (call_) send(*call_);
   if (standing_links_ == ring_.epoch) send(wire::LinksReady{ring_.epoch});
   for (const auto& [outgoing, failed] : failed_links_) send(failed);
-  send(wire::ResumeEnd{ring_.epoch, newest_verdict_, proposed_ ? proposed_->epoch : Epoch{},
-                       ring_.members, ring_.counts});
+  wire::ResumeEnd end{.run = run_,
+                      .epoch = ring_.epoch,
+                      .verdict = newest_verdict_,
+                      .ring = ring_.members,
+                      .counts = ring_.counts};
+  if (proposed_) {
+    end.proposed = proposed_->epoch;
+    std::copy_if(proposed_->members.begin(), proposed_->members.end(),
+                 std::back_inserter(end.candidates), [&](const wire::Member& member) {
+                   return std::find(end.ring.begin(), end.ring.end(), member) == end.ring.end();
+                 });
+  }
+  send(std::move(end));
 }
 
 // A member lacks no more commits than it may have ops in flight: it has launched each of them.

@@ -5,7 +5,9 @@
 // until everybody is back whom anybody names as a member, or for one peer timeout; then it settles
 // the run in one step:
 //
-//   - the newest epoch that anybody is in counts; who is not in its ring is out;
+//   - the newest run, and in it the newest epoch that anybody is in, counts; who is not in its ring
+//   is
+//     out;
 //   - a verdict, or the answer to a unanimous call, that anybody knows is true: whoever lacks it is
 //     told;
 //   - when the whole ring is back and of one mind, the epoch goes on as if nothing had happened,
@@ -146,36 +148,64 @@ void MasterMachine::settle_when_due() {
   if (resumption_ && (now_ > resumption_->deadline || everybody_is_back())) settle();
 }
 
-// Every member that anybody's newest ring names, in as many groups as anybody has counted.
+// All reports are complete; and every peer that the newest ring of a group names, and an admission
+// that may have been installed since, is among them, or says that it has never been accepted; in as
+// many groups as anybody has counted.
 bool MasterMachine::everybody_is_back() const {
-  std::map<Group, const wire::ResumeEnd*> newest;
+  struct Newest {
+    const wire::ResumeEnd* in_force = nullptr;
+    const wire::ResumeEnd* proposed = nullptr;
+  };
+  const Term run = newest_run(*resumption_);
+  std::map<Group, Newest> of_group;
   std::uint32_t groups = 0;
   for (const auto& [id, report] : resumption_->reports) {
     if (!report.end) return false;
-    const wire::ResumeEnd*& of_group = newest[peers_.at(id).group];
-    if (of_group == nullptr || report.end->epoch > of_group->epoch) of_group = &*report.end;
+    if (report.end->run != run) continue;
+    Newest& newest = of_group[peers_.at(id).group];
+    if (!newest.in_force || report.end->epoch > newest.in_force->epoch)
+      newest.in_force = &*report.end;
+    if (!newest.proposed || report.end->proposed > newest.proposed->proposed)
+      newest.proposed = &*report.end;
     groups = std::max(groups, report.end->counts.distinct_groups);
   }
-  if (newest.empty() || newest.size() < groups) return false;
+  if (of_group.empty() || of_group.size() < groups) return false;
   if (mutant(Mutant::waits_for_nobody)) return true;
-  return std::all_of(newest.begin(), newest.end(), [this](const auto& entry) {
-    const auto& ring = entry.second->ring;
-    return std::all_of(ring.begin(), ring.end(), [this](const wire::Member& member) {
-      return resumption_->reports.contains(member.peer);
+  std::set<PeerId> accounted_for;
+  for (const auto& [id, peer] : peers_)
+    accounted_for.insert(resumption_->reports.contains(id) ? id : peer.formerly);
+  const auto all_of = [&](const std::vector<wire::Member>& ring) {
+    return std::all_of(ring.begin(), ring.end(), [&](const wire::Member& member) {
+      return accounted_for.contains(member.peer);
     });
+  };
+  return std::all_of(of_group.begin(), of_group.end(), [&](const auto& entry) {
+    const auto& [in_force, proposed] = entry.second;
+    return all_of(in_force->ring) &&
+           (proposed->proposed <= in_force->epoch || all_of(proposed->candidates));
   });
+}
+
+Term MasterMachine::newest_run(const Resumption& resumption) {
+  Term run;
+  for (const auto& [id, report] : resumption.reports)
+    if (report.end) run = std::max(run, report.end->run);
+  return run;
 }
 
 // ---- settling
 // ----------------------------------------------------------------------------------------
 
 void MasterMachine::settle() {
-  std::vector<PeerId> unfinished;
-  for (const auto& [id, report] : resumption_->reports)
-    if (!report.end) unfinished.push_back(id);
-  for (const PeerId id : unfinished)
-    remove(id, "after the master's restart it did not say in time what it knows");
   woke_ = now_;  // failures of links that are reported now say nothing about when they happened
+  run_ = newest_run(*resumption_);
+  std::vector<std::pair<PeerId, std::string>> out;
+  for (const auto& [id, report] : resumption_->reports)
+    if (!report.end)
+      out.emplace_back(id, "after the master's restart it did not say in time what it knows");
+    else if (report.end->run != run_)  // its run has ended: no master has met anybody of it
+      out.emplace_back(id, "another run has begun at this master since");
+  for (const auto& [id, why] : out) remove(id, why);
   const Resumption resumption = *std::exchange(resumption_, std::nullopt);
   resumed_ = !resumption.reports.empty();
   std::map<Group, Settlement> all = settlements(resumption);

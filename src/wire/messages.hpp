@@ -70,8 +70,9 @@ struct Hello {
   std::uint16_t version = protocol_version;
   Group group;
   std::uint16_t p2p_port = 0;
+  PeerId formerly;  // how a master that is gone has called this peer, which was not accepted yet
   static constexpr auto fields =
-      std::tuple{&Hello::magic, &Hello::version, &Hello::group, &Hello::p2p_port};
+      std::tuple{&Hello::magic, &Hello::version, &Hello::group, &Hello::p2p_port, &Hello::formerly};
 };
 
 // master → peer: you are registered, and pending until the accepted peers admit you; or, in answer
@@ -182,8 +183,9 @@ struct EpochInstalled {
   Epoch epoch;
   RunCounts counts;
   CallRound round;  // of an admission: the calls of update_topology that it answers; else 0
-  static constexpr auto fields =
-      std::tuple{&EpochInstalled::epoch, &EpochInstalled::counts, &EpochInstalled::round};
+  Term run;         // of the master that began the run
+  static constexpr auto fields = std::tuple{&EpochInstalled::epoch, &EpochInstalled::counts,
+                                            &EpochInstalled::round, &EpochInstalled::run};
 };
 
 enum class Algorithm : std::uint8_t { ring = 0, star = 1 };
@@ -266,14 +268,16 @@ struct Resume {
 // peer → master: that was all I know; this is the ring that I am in.
 struct ResumeEnd {
   static constexpr Kind kind = Kind::resume_end;
+  Term run;               // of the master that began the run
   Epoch epoch;            // in force here
   VerdictNumber verdict;  // the newest of it
-  Epoch proposed;         // an admission that I have heard of and that is not in force; else 0
   std::vector<Member> ring;
+  Epoch proposed;  // an admission that I have heard of and that is not in force; else 0
+  std::vector<Member> candidates;  // who is in that one, and not in my ring
   RunCounts counts;
-  static constexpr auto fields =
-      std::tuple{&ResumeEnd::epoch, &ResumeEnd::verdict, &ResumeEnd::proposed, &ResumeEnd::ring,
-                 &ResumeEnd::counts};
+  static constexpr auto fields = std::tuple{
+      &ResumeEnd::run,      &ResumeEnd::epoch,      &ResumeEnd::verdict, &ResumeEnd::ring,
+      &ResumeEnd::proposed, &ResumeEnd::candidates, &ResumeEnd::counts};
 };
 
 // peer → next rank, first frame of a lane; the bulk frames of bulk.hpp follow the welcome.

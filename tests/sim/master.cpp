@@ -48,7 +48,8 @@ void MasterHost::take_over() {
     members.insert(view.ring.begin(), view.ring.end());
   for (const auto& peer : world_.peers())
     PCCL_REQUIRE(!peer->blamed().empty() || members.contains(peer->id()) ||
-                     !world_.ledger.accepted(peer->id()),
+                     !world_.ledger.accepted(peer->id()) ||
+                     peer->machine().standing() != PeerMachine::Standing::accepted,
                  "Nobody is removed without cause", "{} is not in the run of the new master",
                  peer->name());
   // Also those who were let in and have not heard of it: they are pending again, under another

@@ -171,6 +171,8 @@ bool MasterMachine::everybody_is_back() const {
   }
   if (of_group.empty() || of_group.size() < groups) return false;
   if (mutant(Mutant::waits_for_nobody)) return true;
+  // One alone may have slept through the beginning of another run.
+  if (resumption_->reports.size() == 1 && now_ < *opens_) return false;
   std::set<PeerId> accounted_for;
   for (const auto& [id, peer] : peers_)
     accounted_for.insert(resumption_->reports.contains(id) ? id : peer.formerly);

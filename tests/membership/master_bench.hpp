@@ -21,7 +21,9 @@ IpAddress loopback();
 
 class MasterBench {
  public:
-  MasterBench() = default;
+  explicit MasterBench(Duration grace = Duration{0}) : grace_(grace) {
+    if (grace > Duration{0}) step(TimePassed{});  // its life begins
+  }
 
   // ---- events
   std::uint64_t open(const IpAddress& from = address(1));
@@ -73,11 +75,14 @@ class MasterBench {
  private:
   void step(const MasterEvent& event);
 
+  Duration grace_;
   Rng rng_{1};
   Instant now_{std::chrono::hours(1)};
   std::optional<Instant> wake_at_;
   MasterMachine machine_{
-      {.term = bench_term, .peer_timeout = peer_timeout, .random = [this] { return rng_.next(); }}};
+      {.term = bench_term, .peer_timeout = peer_timeout, .grace = grace_, .random = [this] {
+         return rng_.next();
+       }}};
   std::uint64_t next_connection_ = 1;
   std::map<std::uint64_t, std::vector<wire::Message>> sent_;
   std::map<std::uint64_t, PeerId> ids_;

@@ -42,7 +42,7 @@ void Ledger::registered(PeerId id, Group group, const std::string& name) {
   Peer& who = at->second;
   const bool is_back = life_ > 0 && who.accepted && who.name == name &&
                        who.group.value % groups_of_a_run == group.value &&
-                       (!who.removed || who.removed_in_life < life_);
+                       (!who.removed || who.removed_in_life < life_ || took_over_in_life_ < life_);
   PCCL_REQUIRE(first || is_back, "Membership", "identity {} was given twice", short_name(id));
   who.removed = false;  // of that nobody has heard, or it will be removed again
 }
@@ -55,6 +55,7 @@ void Ledger::master_died() {
 }
 
 void Ledger::master_took_over() {
+  took_over_in_life_ = life_;
   forget_what_only_the_gone_knew();
   for (auto& [id, who] : peers_) {
     who.last_verdict = who.last_seen_verdict;

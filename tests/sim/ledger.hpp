@@ -108,7 +108,7 @@ class Ledger {
   std::map<VerdictName, Verdict> open_verdicts_;  // not yet had by all
   std::map<OpName, Op> ops_;
   std::map<CallRound, Round> rounds_;
-  unsigned life_ = 0;
+  unsigned life_ = 0, took_over_in_life_ = 0;
   std::size_t committed_ = 0;
   std::vector<std::pair<PeerId, wire::CallResult>> answers_;  // of this step of the master
   std::size_t newly_accepted_ = 0, removals_ = 0;             // in this step

@@ -114,7 +114,7 @@ class MasterUnderFuzz {
     const auto peers = peers_;
     for (const auto& [connection, peer] : peers)
       if (open_.contains(connection) && peer.proposed != Epoch{})
-        frame(connection, wire::LinksReady{peers_[connection].proposed}, term);
+        frame(connection, wire::LinksReady{peers_[connection].proposed}, machine_.term());
   }
   void join() {
     greet();
@@ -128,15 +128,15 @@ class MasterUnderFuzz {
     const OpKey op{peers_[*connection].installed, Tag{choice % 2}, Launch{0}};
     constexpr wire::OpDescriptor star{4, DataType::uint8, RedOp::sum, wire::Algorithm::star};
     constexpr wire::OpDescriptor ring{9999, DataType::uint8, RedOp::sum, wire::Algorithm::ring};
-    if (choice < 4) return frame(*connection, wire::OpBegin{op, star, Bytes(4)}, term);
-    if (choice < 6) return frame(*connection, wire::OpBegin{op, ring, {}}, term);
-    frame(*connection, wire::OpDone{op}, term);
+    if (choice < 4) return frame(*connection, wire::OpBegin{op, star, Bytes(4)}, machine_.term());
+    if (choice < 6) return frame(*connection, wire::OpBegin{op, ring, {}}, machine_.term());
+    frame(*connection, wire::OpDone{op}, machine_.term());
   }
   void everybody_calls(wire::CallKind what) {
     const auto peers = peers_;
     for (const auto& [connection, peer] : peers)
       if (open_.contains(connection) && peer.installed != Epoch{})
-        frame(connection, wire::Call{CallId{1}, what}, term);
+        frame(connection, wire::Call{CallId{1}, what}, machine_.term());
   }
   void any_frame() {
     const auto connection = some_connection();
@@ -147,7 +147,7 @@ class MasterUnderFuzz {
     for (const auto& [other, peer] : peers_)
       if (peer.id) world.peers.push_back(peer.id);
     const wire::Message message = fuzz::MessageSource(input_, world).message();
-    frame(*connection, message, input_.below(16) == 0 ? Term{9} : term);
+    frame(*connection, message, input_.below(16) == 0 ? Term{9} : machine_.term());
   }
   void frame(Connection connection, const wire::Message& message, Term of) {
     step(FrameReceived{connection, {of, message}});

@@ -39,6 +39,23 @@ Epoch first_of(Term term, Epoch newest) {
   return Epoch{std::max(term.value, newest.value < term.value ? 0 : newest.value + left_out)};
 }
 
+// Many of them are kept for each peer.
+bool small_enough_to_keep(const wire::Message& message) {
+  if (const auto* begin = std::get_if<wire::OpBegin>(&message))
+    return begin->input.size() <= limits::star_bytes;
+  if (const auto* verdict = std::get_if<wire::OpVerdict>(&message))
+    return verdict->result.size() <= limits::star_bytes;
+  return true;
+}
+
+bool waits_for_settlement(const wire::Message& message) {
+  return std::holds_alternative<wire::OpBegin>(message) ||
+         std::holds_alternative<wire::OpDone>(message) ||
+         std::holds_alternative<wire::Call>(message) ||
+         std::holds_alternative<wire::LinksReady>(message) ||
+         std::holds_alternative<wire::LinkFailed>(message);
+}
+
 bool plausible(const wire::ResumeEnd& end, PeerId self) {
   std::set<PeerId> members;
   for (const wire::Member& member : end.ring) members.insert(member.peer);
@@ -129,15 +146,20 @@ void MasterMachine::on_report(Peer& peer, const wire::Message& message) {
                      peer.group.value));
     return;
   }
-  if (report.pending.size() + report.verdicts.size() >= limits::resume_messages)
+  if (report.pending.size() + report.verdicts.size() >= limits::resume_messages ||
+      !small_enough_to_keep(message))
     return remove(peer.id, "protocol error: it has too much to say");
-  if (const auto* verdict = std::get_if<wire::OpVerdict>(&message); verdict != nullptr && !over) {
+  const auto* const verdict = std::get_if<wire::OpVerdict>(&message);
+  const auto* const answer = std::get_if<wire::CallResult>(&message);
+  if (verdict != nullptr && !over) {
     report.verdicts.push_back(*verdict);
-  } else if (const auto* answer = std::get_if<wire::CallResult>(&message);
-             answer != nullptr && !over && answer->round.value < highest_number) {
+  } else if (answer != nullptr && !over && answer->round.value < highest_number) {
     report.answer = *answer;
-  } else {
+  } else if (waits_for_settlement(message)) {
     report.pending.push_back(message);
+  } else {
+    remove(peer.id, fmt::format("protocol error: a peer that comes back does not send {} messages",
+                                wire::name_of(wire::kind_of(message))));
   }
 }
 

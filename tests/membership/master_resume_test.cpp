@@ -191,6 +191,19 @@ TEST_F(Returning, AnImpossibleRingIsAProtocolError) {
   EXPECT_NE(bench.removal(far_ahead).find("protocol error"), std::string::npos);
 }
 
+TEST_F(Returning, WhatNoPeerSaysCostsItsSenderThePlace) {
+  const auto honest = back(a, {}, state({a, b}));
+  for (const wire::Message& message :
+       {wire::Message{wire::Hello{}}, wire::Message{wire::EpochProposed{}},
+        wire::Message{wire::OpBegin{op(1), ring_op, std::vector<std::byte>(5000)}}}) {
+    const auto liar = resume(b);
+    bench.frame(liar, message);
+    EXPECT_NE(bench.removal(liar).find("protocol error"), std::string::npos);
+  }
+  EXPECT_TRUE(bench.is_open(honest));
+  EXPECT_TRUE(bench.machine().resuming());
+}
+
 TEST_F(Returning, WhoDiesMeanwhileIsLeftOut) {
   const auto first = back(a, {}, state({a, b}));
   bench.close(resume(b));

@@ -76,7 +76,6 @@ TEST(Restart, NewcomersAndDeathsMeanwhile) {
   run.master().kill();
   peers[1]->kill();
   std::this_thread::sleep_for(300ms * slack);
-  const std::uint64_t restarted = now_ns();
   run.start_master();
   Peer& late = run.start();
   late.say("connect");
@@ -91,10 +90,9 @@ TEST(Restart, NewcomersAndDeathsMeanwhile) {
     EXPECT_EQ(connected.result, "pcclMasterConnectionFailed") << connected.whole;
     EXPECT_EQ(pending.answer().result, "pcclInvalidUsage");
   }
-  for (Peer* peer : peers)
-    while (peer->event_after("ok", restarted).number("world") != peers.size()) {
-    }
-  stop_loop(peers);
+  for (Peer* peer : peers) peer->wait_for_progress();
+  for (const Line& line : stop_loop(peers))
+    EXPECT_EQ(line.number("world"), peers.size()) << line.whole;
 }
 
 TEST(Restart, AMasterThatHangsIsNotAway) {

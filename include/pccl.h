@@ -110,6 +110,19 @@ typedef enum pcclQuantizationAlgorithm_t {
   pcclQuantZeroPointScale = 2
 } pcclQuantizationAlgorithm_t;
 
+typedef enum pcclDeviceType_t {
+  pcclDeviceCpu = 0,
+  pcclDeviceCuda = 1
+} pcclDeviceType_t;
+
+/* Who may change whose shared state in one pcclSynchronizeSharedState. ENFORCE_POPULAR does not mix with
+ * the other two, which are made for each other: those who hold the state send, a late joiner receives. */
+typedef enum pcclSharedStateSyncStrategy_t {
+  PCCL_SHARED_STATE_SYNC_STRATEGY_ENFORCE_POPULAR = 0, /* take what most peers with the best revision hold */
+  PCCL_SHARED_STATE_SYNC_STRATEGY_RECEIVE_ONLY = 1,    /* take what the others hold; my content has no vote */
+  PCCL_SHARED_STATE_SYNC_STRATEGY_SEND_ONLY = 2        /* mine has to win; else this peer is removed */
+} pcclSharedStateSyncStrategy_t;
+
 typedef struct pcclCommCreateParams_t {
   ccoip_socket_address_t master_address;
   uint32_t peer_group;
@@ -151,6 +164,28 @@ typedef struct pcclAsyncReduceOp_t {
   pcclComm_t *comm;
   uint64_t tag;
 } pcclAsyncReduceOp_t;
+
+/* One entry of the shared state: `count` elements at `data`, any alignment. `name` tells entries apart and
+ * is at most 1000 bytes long. */
+typedef struct pcclTensorInfo_t {
+  const char *name;
+  void *data; /* may be NULL when count is 0 */
+  size_t count;
+  pcclDataType_t datatype;
+  pcclDeviceType_t device_type;
+  bool allow_content_inequality; /* neither compared nor sent: each peer keeps its own, a newcomer too */
+} pcclTensorInfo_t;
+
+typedef struct pcclSharedState_t {
+  uint64_t revision; /* the application's step counter: add one before each sync but the first */
+  size_t count;      /* entries of infos */
+  pcclTensorInfo_t *infos;
+} pcclSharedState_t;
+
+typedef struct pcclSharedStateSyncInfo_t {
+  uint64_t tx_bytes; /* content this peer sent to others, framing not counted */
+  uint64_t rx_bytes; /* content it received; 0 when it had the elected content already */
+} pcclSharedStateSyncInfo_t;
 
 typedef struct pcclRankUuid_t {
   uint8_t data[16];
@@ -258,6 +293,30 @@ PCCL_EXPORT pcclResult_t pcclAllReduceMultipleWithRetry(const pcclReduceOpDescri
                                                         const pcclComm_t *communicator,
                                                         pcclReduceInfo_t *reduce_info_out PCCL_NULLABLE,
                                                         int max_in_flight);
+
+/* ---- Shared state ------------------------------------------------------------------------------- */
+
+/* Collective over the peer group: afterwards every entry (but those with allow_content_inequality) holds
+ * the same bytes on every peer, and shared_state->revision is the same. Blocks until all peers of the group
+ * have called. One content is elected: of the peers with the due revision, the one that most of them
+ * hold; a tie goes to the peer that joined first. Peers with another content fetch the 256 KiB blocks
+ * that differ, from all who hold them at once, and verify each by its digest (128-bit XXH3).
+ *   revision The first sync of a group takes any: the one that most peers with a revision above 0 offer,
+ *            so a run restored from a checkpoint goes on from there. Each later sync is due at one more
+ *            than the last; a peer with less is overwritten, its revision too; a peer with more is
+ *            removed. When nobody has advanced, the last sync is repeated if its content still stands.
+ *   memory   the caller's tensors, and less than 64 MiB beyond them.
+ *   cost     one pass over the tensors for the digests, several threads; one round trip to the master when
+ *            all are equal; else the bytes of the blocks that differ, received.
+ *   errors   pcclInvalidArgument: NULL, unknown enum value, NULL data or name, duplicate or overlong name.
+ *            pcclPendingAsyncOps: an async op has not been awaited. pcclInvalidUsage: not connected, removed
+ *            from the run (entries, revision or strategy do not fit the group's), the last holder of the
+ *            elected content was lost, or nobody may be elected. After a failure every entry is untouched,
+ *            wholly the elected content, or named as incomplete in pcclGetLastError; the revision is
+ *            unchanged, and the next sync keeps the blocks that have come. */
+PCCL_EXPORT pcclResult_t pcclSynchronizeSharedState(const pcclComm_t *communicator, pcclSharedState_t *shared_state,
+                                                    pcclSharedStateSyncStrategy_t strategy,
+                                                    pcclSharedStateSyncInfo_t *sync_info_out PCCL_NULLABLE);
 
 /* ---- Master ------------------------------------------------------------------------------------- */
 

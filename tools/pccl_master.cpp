@@ -57,16 +57,33 @@ int main(int argc, char** argv) {
                      "seconds of silence after which a peer is removed (default: "
                      "PCCL_PEER_TIMEOUT, else 3)")
           ->check(CLI::Range(0.1, 3600.0));
+  double straggler_timeout_s = 0;
+  bool remove_stragglers = false;
+  const CLI::Option* const straggler_timeout =
+      app.add_option("--straggler-timeout", straggler_timeout_s,
+                     "seconds without progress after which a living peer that others wait for is "
+                     "reported in the log; 0: never (default: PCCL_STRAGGLER_TIMEOUT, else 0)")
+          ->check(CLI::Range(0.0, 864000.0));
+  app.add_flag("--remove-stragglers", remove_stragglers,
+               "removes such a peer, too (default: PCCL_REMOVE_STRAGGLERS, else not)");
   const CLI::Option* const level =
       app.add_option("--log-level", log_level,
                      "what to log on stderr (default: PCCL_LOG_LEVEL, else ERR)")
           ->check(CLI::IsMember({"TRACE", "DEBUG", "INFO", "WARN", "ERR", "FATAL", "NONE"}));
+  bool accept_restored = false;
+  app.add_flag("--accept-restored-state", accept_restored,
+               "when the last holder of the due revision of a shared state is gone, let peers that "
+               "agree on another revision, e.g. restored from a checkpoint, go on from that");
   app.set_version_flag("--version", std::string("pccl-master ") + pcclGetVersion());
   CLI11_PARSE(app, argc, argv);
 
   // The library reads its environment when a master is made.
   if (peer_timeout->count() > 0)
     setenv("PCCL_PEER_TIMEOUT", std::to_string(peer_timeout_s).c_str(), 1);
+  if (accept_restored) setenv("PCCL_ACCEPT_RESTORED_STATE", "1", 1);
+  if (straggler_timeout->count() > 0)
+    setenv("PCCL_STRAGGLER_TIMEOUT", std::to_string(straggler_timeout_s).c_str(), 1);
+  if (remove_stragglers) setenv("PCCL_REMOVE_STRAGGLERS", "1", 1);
   if (level->count() > 0) setenv("PCCL_LOG_LEVEL", log_level.c_str(), 1);
   return run(listen);
 }

@@ -37,6 +37,7 @@ pcclResult_t update_topology_result(Status status);
 pcclResult_t are_peers_pending_result(Status status);
 pcclResult_t launch_result(Status status);
 pcclResult_t await_result(Status status);
+pcclResult_t synchronize_result(Status status);
 pcclResult_t run_master_result(Status status);
 
 // "peer lost: <why>"; empty for ok.

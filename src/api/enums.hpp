@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "base/dtype.hpp"
+#include "base/sync_strategy.hpp"
 #include "pccl.h"
 
 namespace pccl::api {
@@ -34,5 +35,12 @@ static_assert(pcclUint8 == static_cast<int>(DataType::uint8) &&
 static_assert(pcclSum == static_cast<int>(RedOp::sum) && pcclAvg == static_cast<int>(RedOp::avg) &&
               pcclProd == static_cast<int>(RedOp::prod) &&
               pcclMax == static_cast<int>(RedOp::max) && pcclMin == static_cast<int>(RedOp::min));
+
+static_assert(PCCL_SHARED_STATE_SYNC_STRATEGY_ENFORCE_POPULAR ==
+                  static_cast<int>(SyncStrategy::enforce_popular) &&
+              PCCL_SHARED_STATE_SYNC_STRATEGY_RECEIVE_ONLY ==
+                  static_cast<int>(SyncStrategy::receive_only) &&
+              PCCL_SHARED_STATE_SYNC_STRATEGY_SEND_ONLY ==
+                  static_cast<int>(SyncStrategy::send_only));
 
 }  // namespace pccl::api

@@ -47,6 +47,10 @@ pcclResult_t are_peers_pending_result(Status status) {
   return pcclInvalidUsage;
 }
 
+pcclResult_t synchronize_result(Status status) {
+  return common_result(status, pcclInvalidUsage);
+}
+
 pcclResult_t launch_result(Status status) {
   // Launching is local: a launch fails for what the caller or the run is by now, and a lost peer is
   // found by the await. Were it found here, the caller should still see the code that says "call

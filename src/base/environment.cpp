@@ -49,6 +49,10 @@ std::uint64_t environment_number(const char* name, std::uint64_t default_value,
   return *number;
 }
 
+bool accept_restored_state_from_environment() {
+  return environment_number("PCCL_ACCEPT_RESTORED_STATE", 0, 0, 1) == 1;
+}
+
 Duration peer_timeout_from_environment() {
   using namespace std::chrono_literals;
   return environment_seconds("PCCL_PEER_TIMEOUT", 3s, 100ms, 1h);
@@ -62,6 +66,15 @@ Duration master_timeout_from_environment() {
 Duration master_grace_from_environment() {
   using namespace std::chrono_literals;
   return environment_seconds("PCCL_MASTER_GRACE", 1s, 0s, 1h);
+}
+
+Duration straggler_timeout_from_environment() {
+  using namespace std::chrono_literals;
+  return environment_seconds("PCCL_STRAGGLER_TIMEOUT", 0s, 0s, 240h);
+}
+
+bool remove_stragglers_from_environment() {
+  return environment_number("PCCL_REMOVE_STRAGGLERS", 0, 0, 1) == 1;
 }
 
 Duration connect_timeout_from_environment() {

@@ -18,9 +18,14 @@ Duration environment_seconds(const char* name, Duration default_value, Duration 
 std::uint64_t environment_number(const char* name, std::uint64_t default_value,
                                  std::uint64_t minimum, std::uint64_t maximum);
 
-Duration peer_timeout_from_environment();     // PCCL_PEER_TIMEOUT, default 3 s
-Duration master_timeout_from_environment();   // PCCL_MASTER_TIMEOUT, default 60 s
-Duration master_grace_from_environment();     // PCCL_MASTER_GRACE, default 1 s
-Duration connect_timeout_from_environment();  // PCCL_CONNECT_TIMEOUT, default 0: no limit
+// 1 or 0 (default); anything else is 0 and a warning.
+bool accept_restored_state_from_environment();  // PCCL_ACCEPT_RESTORED_STATE
+bool remove_stragglers_from_environment();      // PCCL_REMOVE_STRAGGLERS
+
+Duration peer_timeout_from_environment();       // PCCL_PEER_TIMEOUT, default 3 s
+Duration master_timeout_from_environment();     // PCCL_MASTER_TIMEOUT, default 60 s
+Duration master_grace_from_environment();       // PCCL_MASTER_GRACE, default 1 s
+Duration straggler_timeout_from_environment();  // PCCL_STRAGGLER_TIMEOUT, default 0: off
+Duration connect_timeout_from_environment();    // PCCL_CONNECT_TIMEOUT, default 0: no limit
 
 }  // namespace pccl

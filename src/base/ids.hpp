@@ -33,6 +33,8 @@ using VerdictNumber =
 using CallRound =
     StrongId<struct CallRoundPurpose>;  // a run's unanimous calls in the order of their answers
 
+using Revision = StrongId<struct RevisionPurpose>;  // the application's counter of the shared state
+
 // A peer's UUID, assigned by the master. All zero: nobody.
 struct PeerId {
   std::uint64_t high = 0;

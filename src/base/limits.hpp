@@ -67,6 +67,16 @@ inline constexpr std::size_t eager_link_bytes = 512 << 10;
 inline constexpr std::uint32_t lanes_per_link = 64;
 inline constexpr std::uint32_t automatic_lanes = 2;
 
+// Shared state: blocks have this size, or a multiple that leaves a state with no more blocks than
+// the limit, so that the list of their digests stays small beside it.
+inline constexpr std::size_t smallest_state_block_bytes = 256 << 10;
+inline constexpr std::size_t state_blocks = 1 << 20;
+inline constexpr std::size_t state_block_bytes = 64 << 20;  // the largest: for a state of 64 TiB
+inline constexpr std::size_t digests_bytes = 1 << 20;       // of one frame
+inline constexpr std::size_t state_entries = 1 << 20;
+// Holders that one peer fetches from at once.
+inline constexpr std::size_t state_sources = 16;
+
 // Freed rollback blocks are kept for the next op up to this total (fresh pages cost ten times the
 // copy).
 inline constexpr std::size_t rollback_pool_bytes = std::size_t{1} << 30;

@@ -18,6 +18,8 @@ enum class Mutant : std::uint8_t {
   pending_counted_as_members,  // master: counts include peers that are not admitted
   mismatch_ignored,            // master: descriptors are not compared
   frozen_peer_kept,            // master: never removes a silent peer
+  sync_forgets_a_member,       // master: a sync starts with one offer missing
+  sync_done_too_early,         // master: a sync ends when the first fetcher is done
   waits_for_nobody,            // master, restarted: settles when the first member is back
   known_verdict_ignored,       // master, restarted: does not tell a verdict to those who lack it
   known_answer_ignored,        // master, restarted: nor the answer to a unanimous call

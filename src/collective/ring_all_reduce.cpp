@@ -130,6 +130,13 @@ bool RingAllReduce::finished() const {
   return sent_count_ == schedule_.positions() && arrived_count_ == schedule_.positions();
 }
 
+std::uint16_t RingAllReduce::progress_per_mille() const {
+  const std::uint64_t all = 2 * std::uint64_t{schedule_.positions()};
+  const std::uint64_t moved = std::uint64_t{sent_count_} + arrived_count_;
+  if (all == 0) return 1000;
+  return static_cast<std::uint16_t>(1000 * moved / all);
+}
+
 std::byte* RingAllReduce::result_at(const plan::Range& range) const {
   return static_cast<std::byte*>(operand_.receive) + range.begin * element_bytes_;
 }

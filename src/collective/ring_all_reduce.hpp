@@ -60,6 +60,8 @@ class RingAllReduce {
   void roll_back() const { rollback_.restore(); }  // an in-place buffer holds its input again
   void forget_input() { rollback_.forget(); }      // gives the copies back to the pool
 
+  std::uint16_t progress_per_mille() const;  // of what is to be sent and received
+
   std::uint64_t tx_bytes() const { return tx_bytes_; }
   std::uint64_t rx_bytes() const { return rx_bytes_; }
 

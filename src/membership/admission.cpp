@@ -32,16 +32,18 @@ void MasterMachine::start_admission() {
 void MasterMachine::propose_admission(Group group) {
   std::optional<std::vector<PeerId>> ring;
   while (!(ring = ring_with_candidates(group))) {
-    // No ring avoids the broken paths: the candidate with most of them drops out, else a member.
+    // No ring avoids the broken paths: candidates drop out, unless these are not in its way.
     std::vector<PeerId> candidates;
     for (const PeerId id : *admission_)
       if (peers_.at(id).group == group) candidates.push_back(id);
     const GroupState& state = groups_[group];
-    const PeerId out = most_broken(state, candidates.empty() ? state.ring : candidates);
+    std::vector<PeerId> all = state.ring;
+    all.insert(all.end(), candidates.begin(), candidates.end());
+    const PeerId out = first_to_go(state, all);
     const std::string why =
         "no ring can be formed with it: its ring neighbours cannot reach it, or it cannot reach "
         "them";
-    if (candidates.empty()) return remove(out, why);  // proposes anew for those who remain
+    if (peers_.at(out).accepted) return remove(out, why);  // proposes anew for those who remain
     admission_->erase(out);
     remove(out, why);
   }
@@ -55,11 +57,11 @@ void MasterMachine::propose_admission(Group group) {
 }
 
 std::optional<std::vector<PeerId>> MasterMachine::ring_with_candidates(Group group) {
-  const GroupState& state = groups_[group];
+  GroupState& state = groups_[group];
   std::vector<PeerId> members = state.ring;
   for (const PeerId id : *admission_)
     if (peers_.at(id).group == group) members.push_back(id);
-  return plan::ring_order(members, state.broken);
+  return find_ring(state, members);
 }
 
 // A member was lost, or a path broke. In an admission round the proposal is made anew; otherwise
@@ -79,10 +81,11 @@ void MasterMachine::recover(Group group, const std::string& why) {
     state.mismatched.clear();
     return;
   }
-  const auto ring = plan::ring_order(state.ring, state.broken);
+  const auto ring = find_ring(state, state.ring);
   if (!ring)
-    return remove(most_broken(state, state.ring),
-                  "no ring avoids the broken paths between the members, and it has most of them");
+    return remove(first_to_go(state, state.ring),
+                  "no ring avoids the broken paths between the members, and without it fewest are "
+                  "lost");
   propose(group, *ring, wire::EpochReason::recovery, why);
 }
 
@@ -93,14 +96,11 @@ void MasterMachine::propose(Group group, std::vector<PeerId> ring, wire::EpochRe
     state.newest = std::max(state.newest, forgotten_).next();
   wire::EpochProposed proposal{.epoch = state.newest,
                                .reason = reason,
+                               .token = random_token(),
                                .ring = members_of(ring),
                                .counts = counts(),
                                .why = why};
-  for (std::size_t octet = 0; octet < proposal.token.size(); octet += 8) {
-    const std::uint64_t random = settings_.random();
-    for (std::size_t byte = 0; byte < 8; ++byte)
-      proposal.token[octet + byte] = static_cast<std::uint8_t>(random >> (8 * byte));
-  }
+  state.replaced = {state.newest_epoch(), state.newest_ring()};
   if (reason == wire::EpochReason::recovery) {
     state.epoch = state.newest;
     state.ring = ring;
@@ -109,7 +109,13 @@ void MasterMachine::propose(Group group, std::vector<PeerId> ring, wire::EpochRe
     state.last_verdict = {};
     for (const PeerId id : ring) peers_.at(id).verdict_seen = {};
   }
-  state.suspicions.clear();
+  // Whatever is missing is dialled anyway; but a path that does not answer does not either way.
+  std::erase_if(state.suspicions, [](const Suspicion& suspicion) {
+    return suspicion.fault != wire::LinkFault::unanswered &&
+           suspicion.fault != wire::LinkFault::unreached;
+  });
+  state.mending.reset();
+  state.paths.proposed(ring);
   state.linking = Linking{state.newest, reason, ring, {}, now_ + 3 * settings_.peer_timeout};
   note(fmt::format("proposes epoch {} of group {} with {} peers: {}", state.newest.value,
                    group.value, ring.size(), why));
@@ -122,7 +128,14 @@ void MasterMachine::on_links_ready(Peer& peer, const wire::LinksReady& ready) {
       group->second.linking->epoch != ready.epoch)
     return;
   Linking& linking = *group->second.linking;
-  if (std::find(linking.ring.begin(), linking.ring.end(), peer.id) == linking.ring.end()) return;
+  const auto at = std::find(linking.ring.begin(), linking.ring.end(), peer.id);
+  if (at == linking.ring.end()) return;
+  const std::size_t rank = static_cast<std::size_t>(at - linking.ring.begin());
+  const std::size_t world = linking.ring.size();
+  if (world > 1) {
+    group->second.paths.stands({peer.id, linking.ring[(rank + 1) % world]}, now_);
+    group->second.paths.stands({linking.ring[(rank + world - 1) % world], peer.id}, now_);
+  }
   linking.ready.insert(peer.id);
   if (linking.ready.size() == linking.ring.size() || mutant(Mutant::install_before_ready))
     finish_linking(peer.group);
@@ -169,7 +182,7 @@ void MasterMachine::finish_admission() {
       Peer& peer = peers_.at(id);
       if (peer.epoch_seen == Epoch{}) peer.epoch_seen = state.epoch;  // older ones are not its
       peer.verdict_seen = {};
-      send(peer, wire::EpochInstalled{state.epoch, after, round_, run_});
+      send(peer, wire::EpochInstalled{state.epoch, after, round_, run_, state.syncs});
     }
   }
   admission_groups_.clear();

@@ -12,7 +12,15 @@ namespace pccl::membership {
 namespace {
 
 std::string_view name_of(wire::CallKind kind) {
-  return kind == wire::CallKind::update_topology ? "pcclUpdateTopology" : "pcclArePeersPending";
+  switch (kind) {
+    case wire::CallKind::update_topology:
+      return "pcclUpdateTopology";
+    case wire::CallKind::peers_pending:
+      return "pcclArePeersPending";
+    case wire::CallKind::synchronize:
+      return "pcclSynchronizeSharedState";
+  }
+  return "an unknown call";
 }
 
 }  // namespace
@@ -20,32 +28,38 @@ std::string_view name_of(wire::CallKind kind) {
 void MasterMachine::on_call(Peer& peer, const wire::Call& call) {
   if (!peer.accepted) return remove(peer.id, "protocol error: a call before admission");
   if (peer.call) return remove(peer.id, "protocol error: two calls at once");
+  if (call.what == wire::CallKind::synchronize)
+    return remove(peer.id, "protocol error: a call to synchronise is made by an offer");
   peer.call = call;
 }
 
 // Runs after every event: a departure may complete a call as well as the last vote does.
 void MasterMachine::evaluate_calls() {
   if (admission_ || resumption_) return;
+  start_complete_syncs();
   const std::vector<PeerId> voters = accepted_peers();
   if (voters.empty()) {
     if (!peers_.empty() && (now_ >= *opens_ || resumed_)) start_admission();
     return;
   }
-  std::size_t called = 0, updates = 0;
+  std::size_t called = 0, updates = 0, queries = 0;
   for (const PeerId id : voters) {
     const Peer& peer = peers_.at(id);
     if (!peer.call) continue;
     ++called;
-    if (peer.call->what == wire::CallKind::update_topology) ++updates;
+    updates += peer.call->what == wire::CallKind::update_topology;
+    queries += peer.call->what == wire::CallKind::peers_pending;
   }
   const std::size_t needed = mutant(Mutant::vote_forgets_a_member) && voters.size() > 2
                                  ? voters.size() - 1
                                  : voters.size();
   if (called < needed) return;
   if (updates == called) return start_admission();
-  if (updates == 0) return answer_all({.peers_pending = pending_peers() > 0, .counts = counts()});
-  // An op that all its members have launched will end by itself, and the call after it may match.
-  if (any_complete_op_in_flight()) return;
+  if (queries == called)
+    return answer_all({.peers_pending = pending_peers() > 0, .counts = counts()});
+  // An op that all its members have launched, and a sync, end by themselves, and the calls after
+  // them may match.
+  if (any_complete_op_in_flight() || any_sync_running()) return;
   answer_all({.status = Status::invalid_usage,
               .counts = counts(),
               .why = "every peer waits, and no two calls can match: " + who_waits_in_what()});
@@ -55,6 +69,10 @@ void MasterMachine::answer_all(wire::CallResult result) {
   if (result.round == CallRound{}) result.round = round_ = round_.next();
   for (auto& [id, peer] : peers_) {
     if (!peer.call) continue;
+    if (peer.offer) {
+      answer_sync(peer, {.status = result.status, .why = result.why});
+      continue;
+    }
     result.call = peer.call->call;
     peer.call.reset();
     send(peer, result);
@@ -68,6 +86,10 @@ std::string MasterMachine::who_waits_in_what() const {
       text += fmt::format("{}{} in {}", text.empty() ? "" : ", ", peer.name(),
                           name_of(peer.call->what));
   return text;
+}
+
+std::string_view MasterMachine::call_of(const Peer& peer) {
+  return name_of(peer.call->what);
 }
 
 bool MasterMachine::any_complete_op_in_flight() const {

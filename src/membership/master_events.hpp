@@ -42,6 +42,7 @@ struct WakeAt {  // replaces the previous one
 };
 struct Note {  // for the log
   std::string text;
+  bool detail = false;  // for those who look closely
 };
 
 using MasterEffect = std::variant<Send, Close, WakeAt, Note>;

@@ -79,6 +79,7 @@ void MasterMachine::on_frame(Peer& peer, const wire::Message& message) {
       peer.epoch_seen = std::max(peer.epoch_seen, beat->epoch);
       if (beat->epoch == groups_.at(peer.group).epoch)
         peer.verdict_seen = std::max(peer.verdict_seen, beat->verdict);
+      hear_progress(peer, beat->progress);
     }
     if (beat->probe) resolve_suspicions(peer);
     return;
@@ -90,6 +91,11 @@ void MasterMachine::on_frame(Peer& peer, const wire::Message& message) {
     return on_link_failed(peer, *failed);
   if (const auto* begin = std::get_if<wire::OpBegin>(&message)) return on_op_begin(peer, *begin);
   if (const auto* done = std::get_if<wire::OpDone>(&message)) return on_op_done(peer, *done);
+  if (const auto* offer = std::get_if<wire::SyncOffer>(&message))
+    return on_sync_offer(peer, *offer);
+  if (const auto* done = std::get_if<wire::SyncDone>(&message)) return on_sync_done(peer, *done);
+  if (const auto* described = std::get_if<wire::StateDescribed>(&message))
+    return on_state_described(peer, *described);
   if (std::holds_alternative<wire::Leave>(message))
     return remove(peer.id, "it left the run", false);
   remove(peer.id, fmt::format("protocol error: a peer does not send {} messages",
@@ -100,7 +106,10 @@ void MasterMachine::on(const ConnectionClosed& event) {
   unintroduced_.erase(event.connection);
   const auto known = by_connection_.find(event.connection);
   if (known != by_connection_.end())
-    remove(known->second, fmt::format("its connection to the master ended ({})", event.why), false);
+    remove(known->second,
+           fmt::format("its connection to the master ended ({}), {}", event.why,
+                       last_seen(peers_.at(known->second))),
+           false);
 }
 
 void MasterMachine::on(const TimePassed&) {
@@ -113,11 +122,18 @@ void MasterMachine::on(const TimePassed&) {
   wake_in_time();
   if (overslept) {
     for (auto& [id, peer] : peers_) peer.heard = now_;
-    for (auto& [group, state] : groups_)
+    for (auto& [group, state] : groups_) {
       if (state.linking) state.linking->deadline = now_ + 3 * settings_.peer_timeout;
+      if (state.sync && state.sync->describing)
+        state.sync->describing = now_ + settings_.peer_timeout;
+    }
+    for (auto& [id, peer] : peers_) peer.progressed = now_;
   } else {
     close_overdue();
+    mend_rings();
     close_overdue_linking();
+    close_overdue_descriptions();
+    judge_stragglers();
   }
   for (const auto& [id, peer] : peers_) {
     const auto group = groups_.find(peer.group);
@@ -133,7 +149,8 @@ void MasterMachine::close_overdue() {
       if (now_ - peer.heard > settings_.peer_timeout) silent.push_back(id);
   for (const PeerId id : silent)
     if (const Peer* peer = find(id))
-      remove(id, fmt::format("it sent no heartbeat for {:.1f} s", seconds(now_ - peer->heard)));
+      remove(id, fmt::format("it sent no heartbeat for {:.1f} s, {}", seconds(now_ - peer->heard),
+                             last_seen(*peer)));
   std::vector<Connection> overdue;
   for (const auto& [connection, who] : unintroduced_)
     if (now_ > who.deadline) overdue.push_back(connection);
@@ -171,20 +188,20 @@ void MasterMachine::greet(Connection connection, const wire::Message& message) {
   PeerId id;
   do id = {settings_.random(), settings_.random()};
   while (!id || peers_.contains(id));
-  register_peer(connection, id, hello.group, hello.p2p_port);
+  register_peer(connection, id, hello.group, {hello.p2p_port, hello.state_port});
   peers_.at(id).formerly = hello.formerly;
 }
 
-void MasterMachine::register_peer(Connection connection, PeerId id, Group group,
-                                  std::uint16_t p2p_port) {
+void MasterMachine::register_peer(Connection connection, PeerId id, Group group, Ports ports) {
   const IpAddress from = unintroduced_.at(connection).from;
   unintroduced_.erase(connection);
   Peer peer;
   peer.id = id;
   peer.connection = connection;
   peer.group = group;
-  peer.p2p = {from, p2p_port};
-  peer.heard = now_;
+  peer.p2p = {from, ports.p2p};
+  peer.state = {from, ports.state};
+  peer.heard = peer.progressed = now_;
   by_connection_[connection] = peer.id;
   note(fmt::format("{} registers for group {}", peer.name(), peer.group.value));
   const auto timeout_ms =
@@ -217,6 +234,8 @@ void MasterMachine::remove(PeerId id, const std::string& why, bool tell) {
   const std::string reason = fmt::format("{} was lost: {}", peer.name(), why);
   if (peer.accepted) {
     recover(peer.group, reason);
+    if (const auto group = groups_.find(peer.group); group != groups_.end())
+      sync_goes_on_without(group->second, id);
   } else if (admission_ && admission_->erase(id) > 0) {
     propose_admission(peer.group);
     continue_admission();
@@ -241,7 +260,8 @@ std::map<Group, MasterMachine::GroupView> MasterMachine::groups() const {
   std::map<Group, GroupView> views;
   for (const auto& [group, state] : groups_)
     if (!state.ring.empty())
-      views[group] = {state.epoch, state.ring, !state.linking, state.ops.size(), watermark(state)};
+      views[group] = {state.epoch,      state.ring,       !state.linking,
+                      state.ops.size(), watermark(state), state.history.next};
   return views;
 }
 
@@ -252,6 +272,16 @@ std::size_t MasterMachine::pending_peers() const {
 
 std::string MasterMachine::Peer::name() const {
   return fmt::format("peer {} ({})", short_name(id), to_string(p2p));
+}
+
+wire::Token MasterMachine::random_token() const {
+  wire::Token token{};
+  for (std::size_t octet = 0; octet < token.size(); octet += 8) {
+    const std::uint64_t random = settings_.random();
+    for (std::size_t byte = 0; byte < 8; ++byte)
+      token[octet + byte] = static_cast<std::uint8_t>(random >> (8 * byte));
+  }
+  return token;
 }
 
 MasterMachine::Peer* MasterMachine::find(PeerId id) {

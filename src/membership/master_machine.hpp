@@ -12,8 +12,9 @@
 // know (resume.cpp).
 //
 // The code is cut by subject: admission.cpp (rounds and epochs), calls.cpp (unanimous calls),
-// links.cpp (suspects and broken paths), operations.cpp (ops and verdicts), resume.cpp (after a
-// restart); this page and master_machine.cpp hold the state, the dispatch, and who is alive.
+// links.cpp (suspects and broken paths), operations.cpp (ops and verdicts), syncs.cpp (shared
+// state), resume.cpp (after a restart); this page and master_machine.cpp hold the state, the
+// dispatch, and who is alive.
 #pragma once
 
 #include <cstdint>
@@ -26,17 +27,22 @@
 #include <vector>
 
 #include "membership/master_events.hpp"
-#include "plan/ring_order.hpp"
+#include "membership/path_book.hpp"
+#include "membership/state_election.hpp"
 
 namespace pccl::membership {
 
 struct MasterSettings {
   Term term{1};
   Duration peer_timeout = std::chrono::seconds(3);
+  bool accept_restored_state = false;  // syncs may go on from a revision that is not the next
   // From its first step on a master may meet the peers of a life before: nobody else is let into an
   // empty run for so long.
   Duration grace{0};
   std::function<std::uint64_t()> random;  // identities and tokens; unpredictable in production
+  Duration straggler_timeout{0};  // who lives but makes no progress for so long is late; 0: nobody
+  bool remove_stragglers = false;
+  bool op_records = false;  // note of every op when each peer began and ended it
 };
 
 class MasterMachine {
@@ -54,6 +60,7 @@ class MasterMachine {
     bool linked = false;
     std::size_t open_ops = 0;
     VerdictNumber watermark;
+    std::optional<Revision> next_revision;
   };
   std::map<Group, GroupView> groups() const;
   std::size_t pending_peers() const;
@@ -64,13 +71,17 @@ class MasterMachine {
     PeerId id;
     Connection connection;
     Group group;
-    Endpoint p2p;
+    Endpoint p2p, state;
     PeerId formerly;  // its name under a master that is gone
     bool accepted = false;
     Instant heard;
     std::optional<wire::Call> call;
+    std::optional<wire::SyncOffer> offer;  // with a call to synchronise
+    std::optional<wire::StateDescribed> description;
     Epoch epoch_seen;            // it is in this one, so it has every verdict of older ones
     VerdictNumber verdict_seen;  // in the group's epoch
+    wire::Progress progress;     // of its oldest unfinished op, as it last told
+    Instant progressed;          // when an op of it last began, went on or ended
     std::string name() const;    // peer 3f2a91bc (10.1.2.3:48150)
   };
   struct Unintroduced {
@@ -83,6 +94,10 @@ class MasterMachine {
     std::string first_to_begin;
     std::map<PeerId, std::vector<std::byte>> begun;  // with the star's inputs
     std::set<PeerId> done;
+    Instant last_begun;  // or the ring was linked later
+    bool late = false;   // and this has been noted
+    std::string record;  // who began and ended it when
+    Instant first_begun;
   };
   // A proposed ring whose links are being opened.
   struct Linking {
@@ -92,30 +107,56 @@ class MasterMachine {
     std::set<PeerId> ready;
     Instant deadline;
   };
+  // A sync between the last member's offer and the result.
+  struct Sync {
+    // The entries differ: members are asked for theirs until then, and it starts anew.
+    std::optional<Instant> describing;
+    Revision revision;
+    Digest content;
+    wire::Token token{};
+    std::set<PeerId> holders, fetching;
+  };
   struct Suspicion {  // `from` says that the path to `to` is broken; `to` is being asked whether it
                       // lives
     PeerId from, to;
     bool outgoing;
     wire::LinkFault fault;
+    Epoch epoch;  // of the report
     std::string why;
     Instant since;
     Duration silent;  // for how long `to` had not been heard then
+    PathBook::Path path() const { return outgoing ? std::pair{from, to} : std::pair{to, from}; }
   };
   struct Breaks {  // of a link that stood, or whose end did not run
     int count = 0;
     Instant last;
+  };
+  struct Replaced {  // the ring before the newest: a report about it may have crossed the proposal
+    Epoch epoch;
+    std::vector<PeerId> ring;
+  };
+  struct Mending {  // a path of a ring that is being linked is broken: a new ring soon
+    Instant begun, due;
+    std::string why;
   };
   struct GroupState {
     Epoch epoch;               // in force
     Epoch newest;              // highest number ever proposed
     std::vector<PeerId> ring;  // of the epoch in force
     std::optional<Linking> linking;
-    plan::BrokenPaths broken;
-    std::map<std::pair<PeerId, PeerId>, Breaks> breaks;  // by path
+    Replaced replaced;
+    PathBook paths;
+    std::map<PathBook::Path, Breaks> breaks;
     std::vector<Suspicion> suspicions;
+    std::optional<Mending> mending;
+    const std::vector<PeerId>& newest_ring() const { return linking ? linking->ring : ring; }
+    Epoch newest_epoch() const { return linking ? linking->epoch : epoch; }
     std::map<OpKey, Op> ops;
     std::deque<OpKey> mismatched;  // decided; a begin that crossed the verdict is ignored
     VerdictNumber last_verdict;
+    StateHistory history;
+    CallRound syncs;  // that have ended
+    std::optional<Sync> sync;
   };
 
   // What a peer that has come back says that it knows.
@@ -123,6 +164,7 @@ class MasterMachine {
     std::optional<wire::ResumeEnd> end;  // the report is complete
     std::vector<wire::OpVerdict> verdicts;
     wire::CallResult answer;             // to the newest unanimous call
+    wire::SyncResult sync;               // the newest of the group
     std::vector<wire::Message> pending;  // said again, or since: to be heard once all is settled
     bool knows_answer_of(CallRound round) const { return answer.round >= round; }
   };
@@ -140,7 +182,10 @@ class MasterMachine {
   void on_frame(Peer& peer, const wire::Message& message);
   void greet(Connection connection, const wire::Message& message);
   bool may_register(Connection connection, const wire::Message& greeting);
-  void register_peer(Connection connection, PeerId id, Group group, std::uint16_t p2p_port);
+  struct Ports {
+    std::uint16_t p2p, state;
+  };
+  void register_peer(Connection connection, PeerId id, Group group, Ports ports);
   void refuse(Connection connection, std::string why);
   void close_overdue();
   void remove(PeerId id, const std::string& why, bool tell = true);
@@ -153,6 +198,7 @@ class MasterMachine {
   void evaluate_calls();
   void answer_all(wire::CallResult result);
   std::string who_waits_in_what() const;
+  static std::string_view call_of(const Peer& peer);
   bool any_complete_op_in_flight() const;
 
   // admission.cpp
@@ -173,9 +219,23 @@ class MasterMachine {
   void on_link_failed(Peer& peer, const wire::LinkFailed& failed);
   void resolve_suspicions(const Peer& alive);
   void break_path(Group group, const Suspicion& suspicion);
+  Duration wait_for_others(const GroupState& group, const Suspicion& suspicion) const;
+  void mend_rings();
   void close_overdue_linking();
   void forget_paths(Group group);
-  PeerId most_broken(const GroupState& group, const std::vector<PeerId>& among) const;
+  std::optional<std::vector<PeerId>> find_ring(GroupState& group,
+                                               const std::vector<PeerId>& members);
+  PeerId first_to_go(const GroupState& group, std::vector<PeerId> members) const;
+  Duration first_cool_down() const { return 10 * settings_.peer_timeout; }
+
+  // stragglers.cpp
+  void hear_progress(Peer& peer, const wire::Progress& progress);
+  void judge_stragglers();
+  bool judge_late(const GroupState& state, const OpKey& key, const Op& op,
+                  std::vector<std::pair<PeerId, std::string>>& out);
+  std::string last_seen(const Peer& peer) const;
+  std::string progress_of(const Peer& peer, const OpKey& key, const GroupState& state) const;
+  void record(Op& op, const Peer& peer, std::string_view what) const;
 
   // resume.cpp
   void resume_peer(Connection connection, const wire::Resume& resume, Term term);
@@ -203,11 +263,29 @@ class MasterMachine {
   wire::Heartbeat heartbeat(const GroupState& group, bool probe) const;
   static bool is_member(const GroupState& group, PeerId peer);
 
+  // syncs.cpp
+  void on_sync_offer(Peer& peer, const wire::SyncOffer& offer);
+  void on_sync_done(Peer& peer, const wire::SyncDone& done);
+  void on_state_described(Peer& peer, const wire::StateDescribed& described);
+  void start_complete_syncs();
+  void start_sync(Group group);
+  void begin_transfer(GroupState& state, const StateElection& election);
+  void refuse_entries(GroupState& state, PeerId refused, std::string& why) const;
+  void send_elected(const GroupState& state, const Peer& peer);
+  void close_overdue_descriptions();
+  void sync_goes_on_without(GroupState& state, PeerId lost);
+  void finish_sync(GroupState& state, const Outcome& outcome);
+  void answer_sync(Peer& peer, wire::SyncResult result);
+  bool any_sync_running() const;
+
+  wire::Token random_token() const;
   Peer* find(PeerId id);
   const Peer* find(PeerId id) const;
   std::vector<PeerId> accepted_peers() const;
   void send(const Peer& peer, wire::Message message);
-  void note(std::string text) { effects_.push_back(Note{std::move(text)}); }
+  void note(std::string text, bool detail = false) {
+    effects_.push_back(Note{std::move(text), detail});
+  }
 
   MasterSettings settings_;
   Instant now_{};

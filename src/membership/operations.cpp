@@ -47,10 +47,14 @@ void MasterMachine::on_op_begin(Peer& peer, const wire::OpBegin& begin) {
   if (first) {
     op.descriptor = begin.descriptor;
     op.first_to_begin = peer.name();
+    op.first_begun = now_;
   }
   if (op.begun.contains(peer.id))
     return remove(peer.id, fmt::format("protocol error: {} begun twice", to_string(begin.op)));
   op.begun[peer.id] = begin.input;
+  op.last_begun = peer.progressed = now_;
+  op.late = false;
+  record(op, peer, "began");
   const bool ignored =
       mutant(Mutant::mismatch_ignored) && !star && op.descriptor.algorithm == wire::Algorithm::ring;
   if (op.descriptor != begin.descriptor && !ignored) {
@@ -73,6 +77,8 @@ void MasterMachine::on_op_done(Peer& peer, const wire::OpDone& done) {
     return remove(peer.id,
                   fmt::format("protocol error: {} done before it began", to_string(done.op)));
   found->second.done.insert(peer.id);
+  peer.progressed = now_;
+  record(found->second, peer, "done");
   conclude_if_complete(state, done.op);
 }
 
@@ -107,6 +113,8 @@ void MasterMachine::decide(GroupState& state, const OpKey& key, wire::OpOutcome 
                                 std::move(why)};
   for (const PeerId id : state.ring)
     if (const Peer* peer = find(id)) send(*peer, verdict);
+  if (settings_.op_records)
+    note(fmt::format("{} is decided{}", to_string(key), state.ops.at(key).record), true);
   state.ops.erase(key);
 }
 

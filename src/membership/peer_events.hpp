@@ -17,8 +17,8 @@ namespace pccl::membership {
 // The caller's name of an op between its launch and its end; not reused.
 using OpHandle = StrongId<struct OpHandlePurpose>;
 
-struct ConnectRequested {  // the application is in pcclConnect
-  std::uint16_t p2p_port;  // where other peers reach this one
+struct ConnectRequested {              // the application is in pcclConnect
+  std::uint16_t p2p_port, state_port;  // where other peers reach this one
 };
 struct MasterReached {};  // the connection to the master stands
 struct MasterFrame {
@@ -33,6 +33,13 @@ struct ConnectGivenUp {  // the limit of the wait for admission has passed
 struct LeaveRequested {};  // the application destroys the communicator
 struct CallRequested {
   wire::CallKind what;
+};
+struct SyncRequested {
+  wire::SyncOffer offer;  // all but the number of the call
+};
+struct StateFetched {  // the data path holds the elected content, or cannot get it
+  CallId call;
+  Outcome outcome;
 };
 struct LaunchRequested {
   OpHandle handle;
@@ -55,9 +62,10 @@ struct LinkBroken {
 struct FailureSeen {};  // an await has returned a failure: the caller now knows of the newest epoch
 struct PeerTimePassed {};
 
-using PeerEvent = std::variant<ConnectRequested, MasterReached, MasterFrame, MasterGone,
-                               ConnectGivenUp, LeaveRequested, CallRequested, LaunchRequested,
-                               OpFinished, LinksStand, LinkBroken, FailureSeen, PeerTimePassed>;
+using PeerEvent =
+    std::variant<ConnectRequested, MasterReached, MasterFrame, MasterGone, ConnectGivenUp,
+                 LeaveRequested, CallRequested, SyncRequested, StateFetched, LaunchRequested,
+                 OpFinished, LinksStand, LinkBroken, FailureSeen, PeerTimePassed>;
 
 struct SendToMaster {
   Term term;
@@ -109,6 +117,21 @@ struct CompleteCall {
   Outcome outcome;
   bool peers_pending = false;
 };
+// Serve the shared state to whoever has the token, and fetch it, if there is another one here, from
+// the holders; then report StateFetched. Sent again with the same call when the holders change.
+struct MoveState {
+  PeerId self;
+  wire::SyncElected elected;
+  bool fetch;
+};
+struct DescribeState {  // tell the master what the state is made of
+  CallId call;
+};
+// After it no byte of the state is read or written any more.
+struct CompleteSync {
+  Outcome outcome;
+  Revision revision;  // of success
+};
 struct PeerWakeAt {
   Instant at;
 };
@@ -116,9 +139,10 @@ struct PeerNote {
   std::string text;
 };
 
-using PeerEffect = std::variant<SendToMaster, CloseMaster, RedialMaster, Relink, KeepLinks,
-                                EnterEpoch, StartRing, PassOver, CancelRing, CompleteOp,
-                                CompleteConnect, CompleteCall, PeerWakeAt, PeerNote>;
+using PeerEffect =
+    std::variant<SendToMaster, CloseMaster, RedialMaster, Relink, KeepLinks, EnterEpoch, StartRing,
+                 PassOver, CancelRing, CompleteOp, CompleteConnect, CompleteCall, MoveState,
+                 DescribeState, CompleteSync, PeerWakeAt, PeerNote>;
 using PeerEffects = std::vector<PeerEffect>;
 
 }  // namespace pccl::membership

@@ -23,6 +23,7 @@ void PeerMachine::on(const ConnectRequested& event) {
   if (standing_ != Standing::unconnected) return;
   standing_ = Standing::greeting;
   p2p_port_ = event.p2p_port;
+  state_port_ = event.state_port;
   heard_ = now_;
 }
 
@@ -31,7 +32,7 @@ void PeerMachine::on(const MasterReached&) {
   if (standing_ != Standing::greeting) return;
   heard_ = now_;
   term_ = {};
-  send(wire::Hello{.group = settings_.group, .p2p_port = p2p_port_});
+  send(wire::Hello{.group = settings_.group, .p2p_port = p2p_port_, .state_port = state_port_});
 }
 
 void PeerMachine::on(const MasterFrame& event) {
@@ -72,6 +73,11 @@ void PeerMachine::on_message(const wire::Message& message) {
     return on_installed(*installed);
   if (const auto* verdict = std::get_if<wire::OpVerdict>(&message)) return on_verdict(*verdict);
   if (const auto* result = std::get_if<wire::CallResult>(&message)) return on_call_result(*result);
+  if (const auto* elected = std::get_if<wire::SyncElected>(&message))
+    return on_sync_elected(*elected);
+  if (const auto* wanted = std::get_if<wire::StateWanted>(&message))
+    return on_state_wanted(*wanted);
+  if (const auto* result = std::get_if<wire::SyncResult>(&message)) return on_sync_result(*result);
   leave(Status::master_lost, fmt::format("protocol error: a master does not send {} messages",
                                          wire::name_of(wire::kind_of(message))));
 }
@@ -94,13 +100,16 @@ void PeerMachine::on(const LeaveRequested&) {
     leave(Status::interrupted, "the communicator is being destroyed");
 }
 
+std::optional<Outcome> PeerMachine::may_not_call() const {
+  if (standing_ == Standing::gone) return gone_;
+  if (standing_ != Standing::accepted) return Outcome{Status::invalid_usage, "not connected"};
+  if (call_) return Outcome{Status::invalid_usage, "another call is waiting on this communicator"};
+  return std::nullopt;
+}
+
 void PeerMachine::on(const CallRequested& event) {
-  if (standing_ != Standing::accepted || call_) {
-    Outcome refused =
-        standing_ == Standing::gone ? gone_
-        : call_ ? Outcome{Status::invalid_usage, "another call is waiting on this communicator"}
-                : Outcome{Status::invalid_usage, "not connected"};
-    effects_.push_back(CompleteCall{std::move(refused)});
+  if (std::optional<Outcome> refused = may_not_call()) {
+    effects_.push_back(CompleteCall{std::move(*refused)});
     return;
   }
   call_ = wire::Call{next_call_, event.what};
@@ -109,7 +118,7 @@ void PeerMachine::on(const CallRequested& event) {
 }
 
 void PeerMachine::on_call_result(const wire::CallResult& result) {
-  if (!call_ || call_->call != result.call) return;
+  if (!call_ || call_->call != result.call || sync_) return;
   const bool updated =
       call_->what == wire::CallKind::update_topology && result.status == Status::ok;
   call_.reset();
@@ -161,6 +170,7 @@ void PeerMachine::on_installed(const wire::EpochInstalled& installed) {
   if (standing_ == Standing::pending) {
     standing_ = Standing::accepted;
     answer_ = answer;
+    sync_result_ = {.round = installed.syncs};
     see_newest();
     effects_.push_back(CompleteConnect{});
   } else if (call_ && call_->what == wire::CallKind::update_topology &&
@@ -260,10 +270,13 @@ void PeerMachine::leave(Status status, std::string why) {
   effects_.push_back(KeepLinks{});
   effects_.push_back(CloseMaster{});
   if (connecting) effects_.push_back(CompleteConnect{gone_});
-  if (call_) {
-    call_.reset();
+  if (!call_) {
+  } else if (std::exchange(sync_, std::nullopt)) {
+    effects_.push_back(CompleteSync{gone_, {}});
+  } else {
     effects_.push_back(CompleteCall{gone_});
   }
+  call_.reset();
   effects_.push_back(PeerNote{std::move(why)});
 }
 

@@ -36,6 +36,7 @@ class PeerMachine {
   Standing standing() const { return standing_; }
   const Outcome& gone() const { return gone_; }  // why, once standing is gone
   PeerId self() const { return self_; }
+  Term term() const { return term_; }
 
   struct Seen {  // by the caller
     Epoch epoch;
@@ -106,6 +107,14 @@ class PeerMachine {
   std::size_t rank_in(const Ring& ring) const;
   wire::Heartbeat heartbeat(bool probe) const;
 
+  // peer_syncs.cpp
+  void on(const SyncRequested& event);
+  void on(const StateFetched& event);
+  void on_sync_elected(const wire::SyncElected& elected);
+  void on_state_wanted(const wire::StateWanted& wanted);
+  void on_sync_result(const wire::SyncResult& result);
+  wire::SyncOffer offer_again();
+  std::optional<Outcome> may_not_call() const;
   // peer_resume.cpp
   void lose_master(const std::string& why);
   void introduce_again();
@@ -136,7 +145,7 @@ class PeerMachine {
 
   Standing standing_ = Standing::unconnected;
   Outcome gone_;
-  std::uint16_t p2p_port_ = 0;
+  std::uint16_t p2p_port_ = 0, state_port_ = 0;
   Term term_;
   PeerId self_;
   Duration heartbeat_interval_ = std::chrono::milliseconds(500);
@@ -149,7 +158,14 @@ class PeerMachine {
   Term run_;
   CallId next_call_{1};
   std::optional<wire::Call> call_;
-  wire::CallResult answer_;  // the newest that this peer knows of
+  struct Sync {
+    wire::SyncOffer offer;
+    std::optional<wire::SyncElected> elected;
+    bool holds_elected = false;
+  };
+  std::optional<Sync> sync_;      // of a call to synchronise
+  wire::SyncResult sync_result_;  // the newest that this peer knows of
+  wire::CallResult answer_;       // the newest that this peer knows of
 
   std::optional<Away> away_;
   Epoch standing_links_;                           // both links of this epoch stand

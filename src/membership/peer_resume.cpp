@@ -35,8 +35,10 @@ void PeerMachine::lose_master(const std::string& why) {
 void PeerMachine::introduce_again() {
   away_->resuming = true;
   if (standing_ == Standing::accepted) {
-    effects_.push_back(SendToMaster{
-        term_, wire::Resume{.group = settings_.group, .peer = self_, .p2p_port = p2p_port_}});
+    effects_.push_back(SendToMaster{term_, wire::Resume{.group = settings_.group,
+                                                        .peer = self_,
+                                                        .p2p_port = p2p_port_,
+                                                        .state_port = state_port_}});
     return;
   }
   // Not accepted yet: nothing that it was told counts any more.
@@ -45,8 +47,10 @@ void PeerMachine::introduce_again() {
   standing_links_ = {};
   failed_links_.clear();
   effects_.push_back(KeepLinks{});
-  effects_.push_back(SendToMaster{
-      Term{}, wire::Hello{.group = settings_.group, .p2p_port = p2p_port_, .formerly = self_}});
+  effects_.push_back(SendToMaster{Term{}, wire::Hello{.group = settings_.group,
+                                                      .p2p_port = p2p_port_,
+                                                      .state_port = state_port_,
+                                                      .formerly = self_}});
 }
 
 void PeerMachine::on_answer(const wire::Frame& frame) {
@@ -77,11 +81,15 @@ void PeerMachine::on_answer(const wire::Frame& frame) {
 void PeerMachine::report() {
   for (wire::OpVerdict& verdict : verdicts_to_report()) send(std::move(verdict));
   send(answer_);
+  send(sync_result_);
   for (const auto& [key, op] : ops_) {
     send(wire::OpBegin{key, op.descriptor, op.input});
     if (op.finished) send(wire::OpDone{key});
   }
-  if (call_) send(*call_);
+  if (sync_)
+    send(offer_again());
+  else if (call_)
+    send(*call_);
   if (standing_links_ == ring_.epoch) send(wire::LinksReady{ring_.epoch});
   for (const auto& [outgoing, failed] : failed_links_) send(failed);
   wire::ResumeEnd end{.run = run_,

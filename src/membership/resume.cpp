@@ -52,6 +52,9 @@ bool waits_for_settlement(const wire::Message& message) {
   return std::holds_alternative<wire::OpBegin>(message) ||
          std::holds_alternative<wire::OpDone>(message) ||
          std::holds_alternative<wire::Call>(message) ||
+         std::holds_alternative<wire::SyncOffer>(message) ||
+         std::holds_alternative<wire::SyncDone>(message) ||
+         std::holds_alternative<wire::StateDescribed>(message) ||
          std::holds_alternative<wire::LinksReady>(message) ||
          std::holds_alternative<wire::LinkFailed>(message);
 }
@@ -77,6 +80,7 @@ struct MasterMachine::Settlement {
   bool of_one_mind = true;           // all are in the epoch, and in nothing else
   std::map<std::pair<Epoch, VerdictNumber>, wire::OpVerdict> verdicts;
   std::set<OpKey> decided;
+  wire::SyncResult sync;  // the newest
 };
 
 // ---- who comes back
@@ -103,7 +107,7 @@ void MasterMachine::resume_peer(Connection connection, const wire::Resume& resum
   if (term >= settings_.term)
     return refuse(connection, fmt::format("this master's term {} is older than {}",
                                           settings_.term.value, term.value));
-  register_peer(connection, resume.peer, resume.group, resume.p2p_port);
+  register_peer(connection, resume.peer, resume.group, {resume.p2p_port, resume.state_port});
   resumption_->reports[resume.peer];
 }
 
@@ -151,10 +155,14 @@ void MasterMachine::on_report(Peer& peer, const wire::Message& message) {
     return remove(peer.id, "protocol error: it has too much to say");
   const auto* const verdict = std::get_if<wire::OpVerdict>(&message);
   const auto* const answer = std::get_if<wire::CallResult>(&message);
+  const auto* const sync = std::get_if<wire::SyncResult>(&message);
   if (verdict != nullptr && !over) {
     report.verdicts.push_back(*verdict);
   } else if (answer != nullptr && !over && answer->round.value < highest_number) {
     report.answer = *answer;
+  } else if (sync != nullptr && !over && sync->round.value < highest_number &&
+             sync->revision.value < highest_number) {
+    report.sync = *sync;
   } else if (waits_for_settlement(message)) {
     report.pending.push_back(message);
   } else {
@@ -265,6 +273,10 @@ std::map<Group, MasterMachine::Settlement> MasterMachine::settlements(
       members.emplace_back(id, report);
       if (report->end->epoch != settlement.epoch || report->end->proposed != Epoch{})
         settlement.of_one_mind = false;
+      // A newcomer knows how many there were, and not how they ended.
+      if (std::pair(report->sync.round, report->sync.synchronised) >
+          std::pair(settlement.sync.round, settlement.sync.synchronised))
+        settlement.sync = report->sync;
       for (const wire::OpVerdict& verdict : report->verdicts) {
         settlement.verdicts[{verdict.op.epoch, verdict.number}] = verdict;
         settlement.decided.insert(verdict.op);
@@ -282,6 +294,9 @@ void MasterMachine::restore(Group group, Settlement& settlement) {
   state.newest = first_of(settings_.term, settlement.newest);
   if (mutant(Mutant::epochs_begin_again)) state.newest = Epoch{};
   forgotten_ = mutant(Mutant::epochs_begin_again) ? Epoch{} : std::max(forgotten_, state.newest);
+  state.syncs = settlement.sync.round;
+  if (settlement.sync.synchronised)
+    state.history = {settlement.sync.revision.next(), settlement.sync.content};
   for (const auto& [id, report] : settlement.reports) {
     Peer& peer = peers_.at(id);
     peer.accepted = true;
@@ -344,6 +359,7 @@ void MasterMachine::hear_what_waited(const Resumption& resumption,
       resumption.reports.begin(), resumption.reports.end(),
       [](const auto& a, const auto& b) { return a.second.answer.round < b.second.answer.round; });
   for (const auto& [id, report] : resumption.reports) {
+    bool lacks_sync = true;
     bool lacks_answer = !report.knows_answer_of(round_) && !mutant(Mutant::known_answer_ignored);
     for (const wire::Message& message : report.pending) {
       Peer* const peer = find(id);
@@ -351,12 +367,22 @@ void MasterMachine::hear_what_waited(const Resumption& resumption,
       const auto* const begin = std::get_if<wire::OpBegin>(&message);
       const auto* const done = std::get_if<wire::OpDone>(&message);
       const auto* const call = std::get_if<wire::Call>(&message);
+      const auto* const offer = std::get_if<wire::SyncOffer>(&message);
       if (begin != nullptr || done != nullptr) {
         const OpKey& op = begin != nullptr ? begin->op : done->op;
         if (all.at(peer->group).decided.contains(op)) continue;
         if (begin != nullptr && mutant(Mutant::resumed_op_counts_as_done)) {
           on_frame(*peer, message);
           if (find(id) != nullptr) on_op_done(*find(id), {op});
+          continue;
+        }
+      }
+      if (offer != nullptr && !mutant(Mutant::known_answer_ignored)) {
+        // It took part in the sync that has ended without its hearing of it.
+        wire::SyncResult result = all.at(peer->group).sync;
+        if (std::exchange(lacks_sync, false) && report.sync.round < result.round) {
+          result.call = offer->call;
+          send(*peer, std::move(result));
           continue;
         }
       }

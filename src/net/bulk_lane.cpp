@@ -35,7 +35,7 @@ struct BulkLane::State : std::enable_shared_from_this<State> {
     wire::BulkHeaderBytes encoded;
     std::size_t sent = 0;  // of header and payload together
     bool from_client = false;
-    std::size_t size() const { return wire::bulk_header_bytes + header.length; }
+    std::size_t size() const { return wire::bulk_header_bytes + header.payload_bytes(); }
   };
 
   std::optional<Outgoing> next_outgoing() {
@@ -79,11 +79,11 @@ struct BulkLane::State : std::enable_shared_from_this<State> {
     const auto header = std::span<const std::byte>(outgoing->encoded).subspan(header_sent);
     const std::size_t offset = outgoing->sent - header_sent;
     std::span<const std::byte> payload;
-    if (offset < outgoing->header.length) {
+    if (offset < outgoing->header.payload_bytes()) {
       payload = client.payload(outgoing->header, offset);
       if (payload.empty())
         payload = std::span(zeros).first(
-            std::min<std::size_t>(zeros.size(), outgoing->header.length - offset));
+            std::min<std::size_t>(zeros.size(), outgoing->header.payload_bytes() - offset));
     }
     return header.empty() ? stream.write(payload) : stream.write(header, payload);
   }
@@ -130,12 +130,12 @@ struct BulkLane::State : std::enable_shared_from_this<State> {
   Transfer read_some() {
     if (!incoming) return stream.read(std::span(header_bytes).subspan(header_read));
     const std::span<std::byte> into = payload_destination();
-    const bool reaches_end = into.size() == incoming->length - payload_read;
+    const bool reaches_end = into.size() == incoming->payload_bytes() - payload_read;
     return reaches_end ? stream.read(into, header_bytes) : stream.read(into);
   }
 
   std::span<std::byte> payload_destination() {
-    const std::size_t rest = incoming->length - payload_read;
+    const std::size_t rest = incoming->payload_bytes() - payload_read;
     const std::span<std::byte> into = client.destination(*incoming, payload_read);
     return into.empty() ? std::span(waste).first(std::min(waste.size(), rest))
                         : into.first(std::min(into.size(), rest));
@@ -153,10 +153,11 @@ struct BulkLane::State : std::enable_shared_from_this<State> {
   // Accounts for `bytes` that read_some() has put in place.
   bool take(std::size_t bytes, std::string& why) {
     if (incoming) {
-      const std::size_t of_payload = std::min<std::size_t>(bytes, incoming->length - payload_read);
+      const std::size_t of_payload =
+          std::min<std::size_t>(bytes, incoming->payload_bytes() - payload_read);
       payload_read += of_payload;
       bytes -= of_payload;
-      if (payload_read == incoming->length) finish_frame();
+      if (payload_read == incoming->payload_bytes()) finish_frame();
       if (dead) return true;
     }
     header_read += bytes;
@@ -180,7 +181,7 @@ struct BulkLane::State : std::enable_shared_from_this<State> {
     if (!client.frame_begins(*header, why)) return false;
     incoming = header;
     payload_read = 0;
-    if (header->length == 0) finish_frame();
+    if (header->payload_bytes() == 0) finish_frame();
     return true;
   }
 

@@ -52,22 +52,42 @@ void Callers::end_connect(const Outcome& outcome) {
   if (connect_) std::exchange(connect_, nullptr)->deliver(outcome);
 }
 
-Outcome Callers::begin_call(wire::CallKind what, const Waiting<CallEnded>& promise) {
-  const std::lock_guard guard(mutex_);
+Outcome Callers::may_call(bool ops_must_be_awaited) const {
   if (shut_) return interrupted();
-  if (what == wire::CallKind::update_topology && !ops_by_tag_.empty())
+  if (ops_must_be_awaited && !ops_by_tag_.empty())
     return {Status::pending_ops,
             fmt::format("{} async all-reduces have not been awaited, tag {} is one of them",
                         ops_by_tag_.size(), ops_by_tag_.begin()->first)};
-  if (call_) return {Status::invalid_usage, "another call is waiting on this communicator"};
-  call_ = promise;
+  if (call_ || sync_)
+    return {Status::invalid_usage, "another call is waiting on this communicator"};
   return {};
+}
+
+Outcome Callers::begin_call(wire::CallKind what, const Waiting<CallEnded>& promise) {
+  const std::lock_guard guard(mutex_);
+  Outcome may = may_call(what == wire::CallKind::update_topology);
+  if (may.ok()) call_ = promise;
+  return may;
 }
 
 bool Callers::end_call(CallEnded ended) {
   const std::lock_guard guard(mutex_);
   if (!call_) return false;
   std::exchange(call_, nullptr)->deliver(std::move(ended));
+  return true;
+}
+
+Outcome Callers::begin_sync(const Waiting<EndedSync>& promise) {
+  const std::lock_guard guard(mutex_);
+  Outcome may = may_call(true);
+  if (may.ok()) sync_ = promise;
+  return may;
+}
+
+bool Callers::end_sync(EndedSync ended) {
+  const std::lock_guard guard(mutex_);
+  if (!sync_) return false;
+  std::exchange(sync_, nullptr)->deliver(std::move(ended));
   return true;
 }
 

@@ -49,9 +49,12 @@ class Callers {
   Outcome begin_connect(const Waiting<Outcome>& promise);
   void end_connect(const Outcome& outcome);
 
-  // One at a time, and update-topology only when every op has been awaited.
+  // One at a time, and all but the query for pending peers only when every op has been awaited.
   Outcome begin_call(wire::CallKind what, const Waiting<CallEnded>& promise);
   bool end_call(CallEnded ended);  // whether anybody waited
+
+  Outcome begin_sync(const Waiting<EndedSync>& promise);
+  bool end_sync(EndedSync ended);
 
   Outcome may_launch(std::uint64_t tag) const;
   void launched(std::uint64_t tag, OpHandle handle, const Waiting<EndedOp>& promise);
@@ -64,6 +67,8 @@ class Callers {
   void set_attributes(const Attributes& attributes);
 
  private:
+  Outcome may_call(bool ops_must_be_awaited) const;  // the lock is held
+
   mutable std::mutex mutex_;
   std::condition_variable nobody_inside_;
   int inside_ = 0;
@@ -71,6 +76,7 @@ class Callers {
   Attributes attributes_;
   Waiting<Outcome> connect_;
   Waiting<CallEnded> call_;
+  Waiting<EndedSync> sync_;
   std::map<std::uint64_t, Waiting<EndedOp>> ops_by_tag_;  // launched, not awaited
   std::map<OpHandle, Waiting<EndedOp>> ops_by_handle_;    // not ended
   std::map<OpHandle, EndedOp> ended_in_launch_;           // before its launch knew the handle

@@ -49,8 +49,12 @@ class MasterNode::Impl {
       : options_(options),
         machine_({.term = new_term(),
                   .peer_timeout = options.peer_timeout,
+                  .accept_restored_state = options.accept_restored_state,
                   .grace = options.grace,
-                  .random = random_number}) {}
+                  .random = random_number,
+                  .straggler_timeout = options.straggler_timeout,
+                  .remove_stragglers = options.remove_stragglers,
+                  .op_records = log()->should_log(spdlog::level::debug)}) {}
   ~Impl() {
     interrupt();
     await_termination();
@@ -163,7 +167,7 @@ void MasterNode::Impl::carry_out(const membership::MasterEffect& effect) {
       feed(membership::TimePassed{});
     });
   } else if (const auto* note = std::get_if<membership::Note>(&effect)) {
-    log()->info("master: {}", note->text);
+    log()->log(note->detail ? spdlog::level::debug : spdlog::level::info, "master: {}", note->text);
   }
 }
 

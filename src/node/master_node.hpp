@@ -12,6 +12,9 @@ namespace pccl::node {
 struct MasterOptions {
   Endpoint listen;
   Duration peer_timeout = std::chrono::seconds(3);
+  bool accept_restored_state = false;  // membership/state_election.hpp
+  Duration straggler_timeout{0};       // 0: off
+  bool remove_stragglers = false;
   Duration grace = std::chrono::seconds(1);  // for the peers of a life before, ahead of newcomers
 };
 

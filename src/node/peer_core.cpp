@@ -1,8 +1,10 @@
 #include "node/peer_core.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
+#include "base/limits.hpp"
 #include "plan/algorithm_choice.hpp"
 
 namespace pccl::node {
@@ -27,6 +29,7 @@ PeerCore::PeerCore(const membership::PeerSettings& settings, PeerIo& io)
       exchange_([this](const OpKey& op) { finished_.push_back(op); }) {}
 
 void PeerCore::handle(const membership::PeerEvent& event, Instant now) {
+  if (transfer_) transfer_->time_is(now);
   run(machine_.step(event, now));
   settle(now);
 }
@@ -37,6 +40,24 @@ void PeerCore::settle(Instant now) {
     finished_.pop_front();
     run(machine_.step(membership::OpFinished{op}, now));
   }
+  if (!transfer_) return;
+  transfer_->time_is(now);
+  if (const std::optional<Outcome> fetched = transfer_->take_outcome())
+    run(machine_.step(membership::StateFetched{transfer_call_, *fetched}, now));
+}
+
+void PeerCore::synchronize(const wire::SyncOffer& offer, std::shared_ptr<const PreparedState> state,
+                           Instant now) {
+  transfer_.emplace(std::move(state));
+  handle(membership::SyncRequested{offer}, now);
+}
+
+void PeerCore::check_transfer(Instant now, Duration patience) {
+  if (!transfer_) return;
+  transfer_->time_is(now);
+  for (const auto& [holder, why] : transfer_->sources_to_drop(patience))
+    io_.drop_source(holder, why);
+  settle(now);
 }
 
 OpHandle PeerCore::launch(const OpRequest& request, Instant now) {
@@ -65,7 +86,7 @@ void PeerCore::run(const membership::PeerEffects& effects) {
   using namespace membership;
   for (const PeerEffect& effect : effects)
     std::visit(Overloaded{
-                   [&](const SendToMaster& send) { io_.send_to_master(send.term, send.message); },
+                   [&](const SendToMaster& message) { send(message); },
                    [&](const CloseMaster&) { io_.close_master(); },
                    [&](const RedialMaster& redial) { io_.redial_master(redial.pause); },
                    [&](const Relink& relink) { io_.relink(relink); },
@@ -79,16 +100,41 @@ void PeerCore::run(const membership::PeerEffects& effects) {
                    [&](const CompleteCall& complete) {
                      io_.call_ended(complete.outcome, complete.peers_pending);
                    },
+                   [&](const MoveState& move) {
+                     transfer_call_ = move.elected.call;
+                     if (transfer_->elected() && *transfer_->elected() != move.elected.content) {
+                       io_.close_state();
+                       transfer_->start_over();
+                     }
+                     transfer_->move(move);
+                     io_.move_state(move);
+                   },
+                   [&](const DescribeState& wanted) { describe_state(wanted); },
+                   [&](const CompleteSync& complete) { end_sync(complete); },
                    [&](const PeerWakeAt& wake) { io_.wake_at(wake.at); },
                    [&](const PeerNote& note) { io_.note(note.text); },
                },
                effect);
 }
 
+// The machine knows that ops run, the data path how far they are: heartbeats tell of the oldest
+// one.
+void PeerCore::send(const membership::SendToMaster& send) {
+  const auto* const beat = std::get_if<wire::Heartbeat>(&send.message);
+  const auto running = std::find_if(ops_.begin(), ops_.end(), [](const auto& entry) {
+    return entry.second.ring && !entry.second.ring->finished();
+  });
+  if (beat == nullptr || running == ops_.end()) return io_.send_to_master(send.term, send.message);
+  wire::Heartbeat told = *beat;
+  told.progress = {running->second.key, running->second.ring->progress_per_mille()};
+  io_.send_to_master(send.term, told);
+}
+
 void PeerCore::start_ring(const membership::StartRing& start) {
   Op& op = ops_.at(start.handle);
   const auto schedule = plan::RingSchedule::choose(start.rank, start.world, op.request.count,
                                                    size_of(op.request.operand.type));
+  op.key = start.op;
   op.ring = exchange_.start(start.op, schedule, op.request.operand);
 }
 
@@ -106,6 +152,28 @@ void PeerCore::end_op(const membership::CompleteOp& complete) {
       std::memcpy(op.request.operand.receive, complete.result.data(), complete.result.size());
   }
   io_.op_ended(complete.handle, std::move(ended));
+}
+
+// As many entries as fit into half a control frame.
+void PeerCore::describe_state(const membership::DescribeState& wanted) {
+  const auto& all = transfer_->state().entries;
+  wire::StateDescribed described{.call = wanted.call, .total = all.size(), .entries = {}};
+  std::size_t bytes = 0;
+  for (const wire::StateEntry& entry : all) {
+    bytes += entry.name.size() + sizeof(wire::StateEntry);
+    if (bytes > limits::control_frame_bytes / 2) break;
+    described.entries.push_back(entry);
+  }
+  io_.send_to_master(machine_.term(), described);
+}
+
+// The lanes go before the memory that they read and write is the caller's again.
+void PeerCore::end_sync(const membership::CompleteSync& complete) {
+  EndedSync ended{complete.outcome, complete.revision, transfer_->tx_bytes(), transfer_->rx_bytes(),
+                  transfer_->incomplete_entries()};
+  io_.close_state();
+  transfer_.reset();
+  io_.sync_ended(std::move(ended));
 }
 
 // ---- lanes

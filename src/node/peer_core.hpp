@@ -7,12 +7,14 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "collective/exchange.hpp"
 #include "membership/peer_machine.hpp"
 #include "net/lane_client.hpp"
+#include "node/state_transfer.hpp"
 
 namespace pccl::node {
 
@@ -26,6 +28,13 @@ struct EndedOp {
   std::uint32_t world_size = 0;
   std::uint64_t tx_bytes = 0, rx_bytes = 0;
   std::shared_ptr<collective::RingAllReduce> ring;
+};
+
+struct EndedSync {
+  Outcome outcome;
+  Revision revision;  // of success
+  std::uint64_t tx_bytes = 0, rx_bytes = 0;
+  std::vector<std::string> incomplete;  // entries that are neither as they were nor as elected
 };
 
 // What a core wants of the world around it. Calls arrive in the order in which they must happen;
@@ -42,6 +51,12 @@ class PeerIo {
   virtual void op_ended(OpHandle handle, EndedOp ended) = 0;
   virtual void connect_ended(const Outcome& outcome) = 0;
   virtual void call_ended(const Outcome& outcome, bool peers_pending) = 0;
+  // The connections of a sync: those that the election asks for, none to this holder any more, and
+  // none at all, which has happened when it returns.
+  virtual void move_state(const membership::MoveState& move) = 0;
+  virtual void drop_source(const PeerId& holder, const std::string& why) = 0;
+  virtual void close_state() = 0;
+  virtual void sync_ended(EndedSync ended) = 0;
   virtual void note(const std::string& text) = 0;
 };
 
@@ -63,6 +78,14 @@ class PeerCore {
   // stale.
   OpHandle launch(const OpRequest& request, Instant now);
   void roll_back_done(const EndedOp& ended);  // gives the copies back
+
+  // Offers the state; it ends in PeerIo::sync_ended, at once when it is refused.
+  void synchronize(const wire::SyncOffer& offer, std::shared_ptr<const PreparedState> state,
+                   Instant now);
+  // While a sync moves bytes: its lanes are served by this. Else null.
+  StateTransfer* transfer() { return transfer_ ? &*transfer_ : nullptr; }
+  // A few times a second. `patience`: with a holder that owes something and sends nothing.
+  void check_transfer(Instant now, Duration patience);
 
   const membership::PeerMachine& machine() const { return machine_; }
 
@@ -104,12 +127,16 @@ class PeerCore {
   };
   struct Op {
     OpRequest request;
+    OpKey key;  // once it has a ring
     std::shared_ptr<collective::RingAllReduce> ring;
   };
 
   void run(const membership::PeerEffects& effects);
   void start_ring(const membership::StartRing& start);
   void end_op(const membership::CompleteOp& complete);
+  void describe_state(const membership::DescribeState& wanted);
+  void end_sync(const membership::CompleteSync& complete);
+  void send(const membership::SendToMaster& send);
 
   PeerIo& io_;
   membership::PeerMachine machine_;
@@ -118,6 +145,8 @@ class PeerCore {
   Outgoing outgoing_{exchange_};
   Incoming incoming_{exchange_};
   std::map<OpHandle, Op> ops_;
+  std::optional<StateTransfer> transfer_;
+  CallId transfer_call_;
   OpHandle next_handle_{1};
 };
 

@@ -27,12 +27,7 @@ PeerLinks::PeerLinks(net::Loop& loop, net::LaneClient& outgoing, net::LaneClient
 PeerLinks::~PeerLinks() = default;
 
 Outcome PeerLinks::listen(bool v6) {
-  Endpoint any;
-  any.address.v6 = v6;
-  any.port = p2p_port;
-  return door_.listen_at_or_above(any, [this](net::FileDescriptor socket, Endpoint remote) {
-    visit(std::move(socket), remote);
-  });
+  return door_.listen(v6, p2p_port);
 }
 
 void PeerLinks::relink(const membership::Relink& relink) {
@@ -40,13 +35,7 @@ void PeerLinks::relink(const membership::Relink& relink) {
   reported_ = false;
   dialling_.reset();  // of an older epoch: its token no longer opens a door
   if (!outgoing_.contains(relink.next.peer)) dial(relink);
-  // Hellos that came before this epoch was known here.
-  std::vector<VisitorId> waiting;
-  for (const auto& [id, visitor] : visitors_)
-    if (visitor.hello) waiting.push_back(id);
-  for (const VisitorId id : waiting)
-    if (const auto found = visitors_.find(id); found != visitors_.end())
-      judge(id, *std::exchange(found->second.hello, std::nullopt));
+  door_.ask_again();  // hellos that came before this epoch was known here
   stand_if_whole();
 }
 
@@ -133,56 +122,42 @@ void PeerLinks::lane_ready(std::size_t lane) {
 
 void PeerLinks::dial_failed(const std::string& why) {
   const auto failed = std::move(dialling_);
+  // Silence for so long tells of the path; anything else has come over it.
+  const auto fault = net::Loop::now() < failed->deadline ? wire::LinkFault::not_opened
+                                                         : wire::LinkFault::unreached;
   if (wanted_ && wanted_->epoch == failed->relink.epoch)
-    callbacks_.on_broken({failed->relink.epoch, true, wire::LinkFault::not_opened, why});
+    callbacks_.on_broken({failed->relink.epoch, true, fault, why});
 }
 
 // ---- from the previous rank
 // ------------------------------------------------------------------------------
 
-void PeerLinks::visit(net::FileDescriptor socket, Endpoint remote) {
-  if (visitors_.size() >= limits::unintroduced_in_total)
-    refuse(visitors_.begin()->first, "too many connections at the door");
-  const VisitorId id = next_visitor_++;
-  Visitor& visitor = visitors_[id];
-  visitor.deadline = net::Loop::now() + limits::handshake_deadline;
-  visitor.channel = std::make_unique<net::ControlChannel>(
-      net::Stream(loop_, std::move(socket), remote), limits::greeting_frame_bytes);
-  visitor.channel->start([this, id](const wire::Frame& frame) { hear(id, frame); },
-                         [this, id](const std::string&) { visitors_.erase(id); });
-}
-
-void PeerLinks::hear(VisitorId id, const wire::Frame& frame) {
-  const auto* const hello = std::get_if<wire::LaneHello>(&frame.message);
-  if (hello == nullptr || hello->magic != wire::magic || hello->version != wire::protocol_version)
-    return refuse(id,
-                  "protocol error: the first message at this door is a lane hello of the same "
-                  "protocol version");
-  judge(id, *hello);
-}
-
-void PeerLinks::judge(VisitorId id, const wire::LaneHello& hello) {
-  if (!wanted_ || hello.epoch > wanted_->epoch) {
-    visitors_.at(id).hello = hello;  // the proposal is on its way here, or the deadline ends it
-    return;
-  }
+void PeerLinks::judge(Door::VisitorId id, const wire::Message& greeting) {
+  const auto* const lane_hello = std::get_if<wire::LaneHello>(&greeting);
+  if (lane_hello == nullptr || lane_hello->magic != wire::magic ||
+      lane_hello->version != wire::protocol_version)
+    return door_.refuse(
+        id,
+        "protocol error: the first message at this door is a lane hello of the same "
+        "protocol version");
+  const wire::LaneHello& hello = *lane_hello;
+  // The proposal is on its way here, or the deadline ends it.
+  if (!wanted_ || hello.epoch > wanted_->epoch) return;
   if (hello.epoch < wanted_->epoch)
-    return refuse(
+    return door_.refuse(
         id, fmt::format("epoch {} is history, {} counts", hello.epoch.value, wanted_->epoch.value));
-  if (hello.token != wanted_->token) return refuse(id, "wrong token");
+  if (hello.token != wanted_->token) return door_.refuse(id, "wrong token");
   if (hello.from != wanted_->previous)
-    return refuse(id, fmt::format("peer {} is not the previous rank", short_name(hello.from)));
+    return door_.refuse(id,
+                        fmt::format("peer {} is not the previous rank", short_name(hello.from)));
   if (hello.lanes < 1 || hello.lanes > limits::lanes_per_link || hello.lane >= hello.lanes)
-    return refuse(id, "protocol error: lane numbers");
+    return door_.refuse(id, "protocol error: lane numbers");
   admit(id, hello);
 }
 
-void PeerLinks::admit(VisitorId id, const wire::LaneHello& hello) {
-  auto channel = std::move(visitors_.at(id).channel);
-  visitors_.erase(id);
+void PeerLinks::admit(Door::VisitorId id, const wire::LaneHello& hello) {
   if (arriving_.epoch != hello.epoch) arriving_ = {hello.epoch, {}};
-  channel->send(Term{}, wire::LaneWelcome{});
-  arriving_.lanes.insert_or_assign(hello.lane, channel->release());
+  arriving_.lanes.insert_or_assign(hello.lane, door_.admit(id));
   if (arriving_.lanes.size() < hello.lanes) return;
   Link link{hello.epoch, {}};
   for (auto& [lane, ready] : arriving_.lanes)
@@ -196,15 +171,6 @@ void PeerLinks::admit(VisitorId id, const wire::LaneHello& hello) {
       lane->start();
       lane->kick();
     }
-}
-
-void PeerLinks::refuse(VisitorId id, const std::string& why) {
-  const auto found = visitors_.find(id);
-  if (found == visitors_.end()) return;
-  log()->debug("refuses a connection from {}: {}", to_string(found->second.channel->remote()), why);
-  found->second.channel->send(Term{}, wire::Refused{why});
-  found->second.channel->close_after_sending();
-  visitors_.erase(found);
 }
 
 // ---- both
@@ -268,11 +234,7 @@ void PeerLinks::check_pings(Instant now, bool overslept) {
     link_failed(peer, outgoing, wire::LinkFault::unanswered,
                 fmt::format("no answer to pings for {:.1f} s", seconds(peer_timeout_)));
   if (dialling_ && now > dialling_->deadline) dial_failed("the handshake was not answered in time");
-  std::vector<VisitorId> overdue;
-  for (const auto& [id, visitor] : visitors_)
-    if (now > visitor.deadline) overdue.push_back(id);
-  for (const VisitorId id : overdue)
-    refuse(id, "no lane hello in time, or of an epoch that never came");
+  door_.close_overdue(now);
 }
 
 }  // namespace pccl::node

@@ -16,7 +16,7 @@
 #include "net/bulk_lane.hpp"
 #include "net/control_channel.hpp"
 #include "net/dialer.hpp"
-#include "net/listener.hpp"
+#include "node/door.hpp"
 
 namespace pccl::node {
 
@@ -35,7 +35,7 @@ class PeerLinks {
   ~PeerLinks();
 
   Outcome listen(bool v6);  // on all interfaces, at the first free port from the p2p port on
-  std::uint16_t port() const { return door_.local().port; }
+  std::uint16_t port() const { return door_.port(); }
 
   void relink(const membership::Relink& relink);
   void keep(const membership::KeepLinks& keep);
@@ -59,29 +59,19 @@ class PeerLinks {
     Instant deadline;
     std::vector<Dialling> lanes;
   };
-  // A connection at the door.
-  struct Visitor {
-    std::unique_ptr<net::ControlChannel> channel;
-    Instant deadline;
-    std::optional<wire::LaneHello> hello;  // of an epoch that this peer has not heard of yet
-  };
   // A link from the previous rank of which some lanes have come.
   struct IncomingAttempt {
     Epoch epoch;
     std::map<std::uint16_t, std::pair<net::Stream, std::vector<std::byte>>> lanes;
   };
-  using VisitorId = std::uint64_t;
 
   void dial(const membership::Relink& relink);
   void greet(std::size_t lane, net::FileDescriptor socket);
   void lane_ready(std::size_t lane);
   void dial_failed(const std::string& why);
 
-  void visit(net::FileDescriptor socket, Endpoint remote);
-  void hear(VisitorId id, const wire::Frame& frame);
-  void judge(VisitorId id, const wire::LaneHello& hello);
-  void admit(VisitorId id, const wire::LaneHello& hello);
-  void refuse(VisitorId id, const std::string& why);
+  void judge(Door::VisitorId id, const wire::Message& greeting);
+  void admit(Door::VisitorId id, const wire::LaneHello& hello);
 
   void stand_if_whole();
   void link_failed(PeerId peer, bool outgoing, wire::LinkFault fault, const std::string& why);
@@ -94,15 +84,13 @@ class PeerLinks {
   std::uint32_t lanes_;
   Duration peer_timeout_;
   Callbacks callbacks_;
-  net::Listener door_{loop_};
+  Door door_{loop_, [this](Door::VisitorId id, const wire::Message& hello) { judge(id, hello); }};
 
   std::optional<membership::Relink> wanted_;
   bool reported_ = false;  // that the wanted links stand
   std::map<PeerId, Link> outgoing_, incoming_;
   std::unique_ptr<OutgoingAttempt> dialling_;
   IncomingAttempt arriving_;
-  std::map<VisitorId, Visitor> visitors_;
-  VisitorId next_visitor_ = 1;
 };
 
 }  // namespace pccl::node

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <deque>
 #include <mutex>
@@ -18,12 +19,25 @@
 #include "node/master_connection.hpp"
 #include "node/peer_core.hpp"
 #include "node/peer_links.hpp"
+#include "node/prepared_state.hpp"
+#include "node/state_links.hpp"
 
 namespace pccl::node {
 
 namespace {
 
 constexpr auto dial_master_deadline = std::chrono::seconds(5);
+constexpr auto transfer_check_interval = std::chrono::milliseconds(100);
+
+// For an error: not more of them than anybody reads.
+std::string listed(const std::vector<std::string>& names) {
+  constexpr std::size_t most = 8;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(names.size(), most); ++i)
+    text += fmt::format("{}\"{}\"", i == 0 ? "" : ", ", names[i]);
+  if (names.size() > most) text += fmt::format(" and {} more", names.size() - most);
+  return text;
+}
 
 }  // namespace
 
@@ -38,6 +52,7 @@ class PeerNode::Impl final : public PeerIo {
   Outcome call(wire::CallKind what, bool& peers_pending);
   Outcome launch(const ReduceRequest& request);
   Outcome await(std::uint64_t tag, ReduceInfo& info);
+  Outcome synchronize(const SyncRequest& request, SyncInfo& info);
   Attributes attributes() const { return callers_.attributes(); }
 
  private:
@@ -48,9 +63,11 @@ class PeerNode::Impl final : public PeerIo {
     net::Loop loop;
     std::unique_ptr<PeerCore> core;
     std::unique_ptr<PeerLinks> links;
+    std::unique_ptr<StateLinks> state_links;
     std::unique_ptr<MasterConnection> master;
     net::Loop::Timer timer{loop};
     net::Loop::Timer connect_limit{loop};
+    net::Loop::Timer transfer_timer{loop};
     std::thread thread;
     std::deque<membership::PeerEvent> inbox;
     bool core_is_busy = false;
@@ -65,8 +82,10 @@ class PeerNode::Impl final : public PeerIo {
   template <typename Value>
   Value& wait_for(Promise<Value>& promise);
   void check_time();
+  void watch_transfer();
   void refresh_attributes();
   void shut_down();
+  Duration transfer_patience() const { return 2 * options_.peer_timeout; }
 
   // PeerIo
   void send_to_master(Term term, const wire::Message& message) override;
@@ -80,6 +99,12 @@ class PeerNode::Impl final : public PeerIo {
   void op_ended(OpHandle handle, EndedOp ended) override;
   void connect_ended(const Outcome& outcome) override;
   void call_ended(const Outcome& outcome, bool peers_pending) override;
+  void move_state(const membership::MoveState& move) override;
+  void drop_source(const PeerId& holder, const std::string& why) override {
+    session_->state_links->drop_source(holder, why);
+  }
+  void close_state() override;
+  void sync_ended(EndedSync ended) override;
   void note(const std::string& text) override { log()->info("{}", text); }
 
   PeerOptions options_;
@@ -88,6 +113,8 @@ class PeerNode::Impl final : public PeerIo {
   std::atomic<bool> accepted_ = false;
 
   Callers callers_;
+  // What a sync that broke off has left of the shared state: no content that anybody has elected.
+  std::optional<Digest> mixture_;
 };
 
 // ---- connect
@@ -105,14 +132,15 @@ Outcome PeerNode::Impl::connect() {
   const auto promise = std::make_shared<Promise<Outcome>>();
   {
     const net::Loop::Hold hold(session.loop);
-    if (const Outcome listening = session.links->listen(options_.master.address.v6);
-        !listening.ok()) {
+    Outcome listening = session.links->listen(options_.master.address.v6);
+    if (listening.ok()) listening = session.state_links->listen(options_.master.address.v6);
+    if (!listening.ok()) {
       session.failed = true;
       return {Status::master_lost, listening.why};
     }
     if (Outcome refused = callers_.begin_connect(promise); !refused.ok()) return refused;
     session.thread = std::thread([&session] { session.loop.run(); });
-    feed(membership::ConnectRequested{session.links->port()});
+    feed(membership::ConnectRequested{session.links->port(), session.state_links->port()});
     session.master->dial(dial_master_deadline);
     if (options_.connect_timeout > Duration{0})
       session.connect_limit.set(net::Loop::now() + options_.connect_timeout, [this] {
@@ -150,6 +178,22 @@ Outcome PeerNode::Impl::open_session() {
                            [this](const membership::LinkBroken& broken) { feed(broken); },
                            [this] { with_core([] {}); },
                            [this] { session_->core->previous_link_replaced(); }});
+  session->state_links = std::make_unique<StateLinks>(
+      session->loop, options_.peer_timeout,
+      StateLinks::Callbacks{
+          [this](PeerId holder) -> net::LaneClient& {
+            return session_->core->transfer()->source(holder);
+          },
+          [this](ReceiverId id) -> net::LaneClient& {
+            return session_->core->transfer()->receiver(id);
+          },
+          [this](PeerId holder, const std::string& why, bool for_good) {
+            log()->info("holder {} of the shared state: {}", short_name(holder), why);
+            session_->core->transfer()->source_lost(holder, why, for_good);
+            if (!session_->core_is_busy) with_core([] {});
+          },
+          [this](ReceiverId id) { session_->core->transfer()->receiver_lost(id); },
+          [this] { with_core([] {}); }});
   // A silent path costs this peer its place after one peer timeout: twice that decides nothing.
   session->master = std::make_unique<MasterConnection>(
       session->loop, options_.master, 2 * options_.peer_timeout,
@@ -196,6 +240,8 @@ void PeerNode::Impl::with_core(Work work) {
     }
     if (session.core->outgoing_has_frames()) session.links->kick_outgoing();
     if (session.core->incoming_has_frames()) session.links->kick_incoming();
+    session.core->check_transfer(net::Loop::now(), transfer_patience());
+    if (session.core->transfer() != nullptr) session.state_links->kick();
     session.core->settle(net::Loop::now());  // ops that the last segment sent has finished
   } while (!session.inbox.empty());
   session.core_is_busy = false;
@@ -223,6 +269,9 @@ void PeerNode::Impl::check_time() {
   if (!due || now >= *due) {
     due = now + interval;
     session_->links->check_pings(now, overslept);
+    session_->state_links->check_pings(now, overslept);
+    if (overslept && session_->core->transfer() != nullptr)
+      session_->core->transfer()->grant_fresh_deadlines();
   }
   feed(membership::PeerTimePassed{});
 }
@@ -309,6 +358,69 @@ Outcome PeerNode::Impl::await(std::uint64_t tag, ReduceInfo& info) {
   return outcome;
 }
 
+// ---- shared state
+// --------------------------------------------------------------------------------------------
+
+Outcome PeerNode::Impl::synchronize(const SyncRequest& request, SyncInfo& info) {
+  const Callers::Inside inside(callers_);
+  if (!session_) return {Status::invalid_usage, "not connected"};
+  const auto promise = std::make_shared<Promise<EndedSync>>();
+  if (Outcome refused = callers_.begin_sync(promise); !refused.ok()) return refused;
+  const auto state = std::make_shared<PreparedState>();
+  if (Outcome wrong = prepare(request.entries, *state); !wrong.ok()) {
+    callers_.end_sync({});
+    return wrong;
+  }
+  {
+    const net::Loop::Hold hold(session_->loop);
+    if (Outcome refused = callers_.may_begin(); !refused.ok()) {
+      callers_.end_sync({});
+      return refused;
+    }
+    with_core([&] {
+      session_->core->synchronize({.strategy = request.strategy,
+                                   .revision = Revision{request.revision},
+                                   .keys = state->keys,
+                                   .content = state->digest.content,
+                                   .whole = state->digest.content != mixture_},
+                                  state, net::Loop::now());
+    });
+  }
+  EndedSync& ended = wait_for(*promise);
+  if (ended.outcome.ok()) {
+    info = {ended.revision.value, ended.tx_bytes, ended.rx_bytes};
+    mixture_.reset();
+  } else if (!ended.incomplete.empty()) {
+    ended.outcome.why += "; incomplete now: " + listed(ended.incomplete);
+    read_again(*state);
+    mixture_ = state->digest.content;
+  }
+  return ended.outcome;
+}
+
+void PeerNode::Impl::move_state(const membership::MoveState& move) {
+  session_->state_links->move(move);
+  watch_transfer();
+}
+
+// Who stalls is found out, and a slow holder's blocks are asked of others, at this rhythm.
+void PeerNode::Impl::watch_transfer() {
+  session_->transfer_timer.set(net::Loop::now() + transfer_check_interval, [this] {
+    if (session_->core->transfer() == nullptr) return;
+    with_core([] {});
+    if (session_->core->transfer() != nullptr) watch_transfer();
+  });
+}
+
+void PeerNode::Impl::close_state() {
+  session_->transfer_timer.cancel();
+  session_->state_links->close();
+}
+
+void PeerNode::Impl::sync_ended(EndedSync ended) {
+  if (callers_.end_sync(std::move(ended))) session_->loop.caller_answered(callers_.others_wait());
+}
+
 // ---- the end
 // ---------------------------------------------------------------------------------------------
 
@@ -361,6 +473,9 @@ Outcome PeerNode::await(std::uint64_t tag, ReduceInfo& info) {
 }
 Outcome PeerNode::are_peers_pending(bool& pending) {
   return impl_->call(wire::CallKind::peers_pending, pending);
+}
+Outcome PeerNode::synchronize(const SyncRequest& request, SyncInfo& info) {
+  return impl_->synchronize(request, info);
 }
 Attributes PeerNode::attributes() const {
   return impl_->attributes();

@@ -7,10 +7,12 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/dtype.hpp"
 #include "base/endpoint.hpp"
 #include "base/status.hpp"
+#include "base/sync_strategy.hpp"
 #include "base/time.hpp"
 
 namespace pccl::node {
@@ -48,6 +50,28 @@ struct ReduceInfo {
   std::uint64_t rx_bytes = 0;
 };
 
+// One entry of the shared state; `data` is the application's until synchronize() is called and
+// after it has returned.
+struct StateEntry {
+  std::string name;
+  void* data = nullptr;
+  std::uint64_t count = 0;
+  DataType type = DataType::float32;
+  bool may_differ = false;  // neither compared nor sent
+};
+
+struct SyncRequest {
+  std::vector<StateEntry> entries;
+  std::uint64_t revision = 0;
+  SyncStrategy strategy = SyncStrategy::enforce_popular;
+};
+
+struct SyncInfo {
+  std::uint64_t revision = 0;
+  std::uint64_t tx_bytes = 0;
+  std::uint64_t rx_bytes = 0;
+};
+
 class PeerNode {
  public:
   explicit PeerNode(PeerOptions options);
@@ -69,6 +93,9 @@ class PeerNode {
   // invalid_argument (tag in flight), invalid_usage (not connected, too many ops) or too_few_peers.
   Outcome launch(const ReduceRequest& request);
   Outcome await(std::uint64_t tag, ReduceInfo& info);  // unknown tag: peer_lost
+
+  // `info` is filled by success.
+  Outcome synchronize(const SyncRequest& request, SyncInfo& info);
 
   Attributes attributes() const;  // any thread
 

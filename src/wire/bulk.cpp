@@ -7,6 +7,25 @@
 
 namespace pccl::wire {
 
+namespace {
+
+std::size_t longest(BulkKind kind) {
+  switch (kind) {
+    case BulkKind::segment:
+      return limits::segment_bytes;
+    case BulkKind::block:
+      return limits::state_block_bytes;
+    case BulkKind::digests:
+      return limits::digests_bytes;
+    case BulkKind::digests_wanted:
+      return limits::digests_bytes / sizeof(Digest);
+    default:
+      return 0;
+  }
+}
+
+}  // namespace
+
 BulkHeaderBytes encode(const BulkHeader& header) {
   Bytes bytes;
   bytes.reserve(bulk_header_bytes);
@@ -31,10 +50,9 @@ std::optional<BulkHeader> decode_bulk(std::span<const std::byte, bulk_header_byt
   decoder.get(header.op);
   decoder.get(header.position);
   decoder.get(header.length);
-  if (kind < 1 || kind > 4 || reserved != std::array<std::uint8_t, 3>{}) return std::nullopt;
+  if (kind < 1 || kind > 8 || reserved != std::array<std::uint8_t, 3>{}) return std::nullopt;
   header.kind = static_cast<BulkKind>(kind);
-  const std::size_t limit = header.kind == BulkKind::segment ? limits::segment_bytes : 0;
-  if (header.length > limit) return std::nullopt;
+  if (header.length > longest(header.kind)) return std::nullopt;
   return header;
 }
 

@@ -1,5 +1,6 @@
-// The frames of a lane after its handshake: a header of fixed size, then `length` bytes of payload
-// for a segment and none for the others. Little-endian.
+// The frames of a lane after its handshake: a header of fixed size, then the payload.
+// Little-endian. Segments and credit pass between ring neighbours, blocks and digests between a
+// holder of the shared state and who fetches it.
 #pragma once
 
 #include <array>
@@ -17,20 +18,27 @@ enum class BulkKind : std::uint8_t {
   credit = 2,   // receiver → sender: you may send the op's positions below `position`
   ping = 3,     // either way: answer with a pong
   pong = 4,
+  block_wanted = 5,    // fetcher → holder: send the block numbered `position`
+  block = 6,           // holder → fetcher: its bytes
+  digests_wanted = 7,  // fetcher → holder: send `length` digests of the list, from `position` on
+  digests = 8,         // holder → fetcher: these, 16 bytes each
 };
 
 struct BulkHeader {
   BulkKind kind = BulkKind::ping;
   OpKey op;
   std::uint32_t position = 0;
-  std::uint32_t length = 0;  // of the payload; 0 for all kinds but segment
+  std::uint32_t length = 0;  // of the payload in bytes, where the kind has one; else 0
+
+  std::size_t payload_bytes() const { return kind == BulkKind::digests_wanted ? 0 : length; }
 };
 
 inline constexpr std::size_t bulk_header_bytes = 32;
 using BulkHeaderBytes = std::array<std::byte, bulk_header_bytes>;
 
 BulkHeaderBytes encode(const BulkHeader& header);
-// Nothing when the kind is unknown, the length is over a segment's, or a reserved byte is not zero.
+// Nothing when the kind is unknown, the length over the limit of the kind, or a reserved byte is
+// not zero.
 std::optional<BulkHeader> decode_bulk(std::span<const std::byte, bulk_header_bytes> bytes);
 
 }  // namespace pccl::wire

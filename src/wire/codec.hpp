@@ -32,6 +32,7 @@ constexpr std::uint8_t values_of() {
   if constexpr (std::is_same_v<Enum, LinkFault>) return link_fault_count;
   if constexpr (std::is_same_v<Enum, Algorithm>) return algorithm_count;
   if constexpr (std::is_same_v<Enum, OpOutcome>) return op_outcome_count;
+  if constexpr (std::is_same_v<Enum, SyncStrategy>) return sync_strategy_count;
   if constexpr (std::is_same_v<Enum, Status>)
     return static_cast<std::uint8_t>(Status::internal) + 1;
 }
@@ -59,6 +60,7 @@ class Encoder {
     put(peer.high);
     put(peer.low);
   }
+  void put(const Digest& digest) { put(digest.octets); }
   void put(const OpKey& key) {
     put(key.epoch);
     put(key.tag);
@@ -138,6 +140,7 @@ class Decoder {
     get(peer.high);
     get(peer.low);
   }
+  void get(Digest& digest) { get(digest.octets); }
   void get(OpKey& key) {
     get(key.epoch);
     get(key.tag);

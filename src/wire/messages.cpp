@@ -40,6 +40,20 @@ std::string_view name_of(Kind kind) {
       return "lane_hello";
     case Kind::lane_welcome:
       return "lane_welcome";
+    case Kind::sync_offer:
+      return "sync_offer";
+    case Kind::sync_elected:
+      return "sync_elected";
+    case Kind::sync_done:
+      return "sync_done";
+    case Kind::sync_result:
+      return "sync_result";
+    case Kind::state_wanted:
+      return "state_wanted";
+    case Kind::state_described:
+      return "state_described";
+    case Kind::holder_hello:
+      return "holder_hello";
     case Kind::resume:
       return "resume";
     case Kind::resume_end:

@@ -11,10 +11,12 @@
 #include <variant>
 #include <vector>
 
+#include "base/digest.hpp"
 #include "base/dtype.hpp"
 #include "base/endpoint.hpp"
 #include "base/ids.hpp"
 #include "base/status.hpp"
+#include "base/sync_strategy.hpp"
 
 namespace pccl::wire {
 
@@ -39,8 +41,15 @@ enum class Kind : std::uint8_t {
   leave = 15,
   lane_hello = 16,
   lane_welcome = 17,
-  resume = 24,
-  resume_end = 25,
+  sync_offer = 18,
+  sync_elected = 19,
+  sync_done = 20,
+  sync_result = 21,
+  state_wanted = 22,
+  state_described = 23,
+  holder_hello = 24,
+  resume = 25,
+  resume_end = 26,
 };
 
 // Sizes of the run as the master counts them: accepted peers only.
@@ -70,9 +79,10 @@ struct Hello {
   std::uint16_t version = protocol_version;
   Group group;
   std::uint16_t p2p_port = 0;
+  std::uint16_t state_port = 0;  // where others fetch the shared state
   PeerId formerly;  // how a master that is gone has called this peer, which was not accepted yet
-  static constexpr auto fields =
-      std::tuple{&Hello::magic, &Hello::version, &Hello::group, &Hello::p2p_port, &Hello::formerly};
+  static constexpr auto fields = std::tuple{&Hello::magic,    &Hello::version,    &Hello::group,
+                                            &Hello::p2p_port, &Hello::state_port, &Hello::formerly};
 };
 
 // master → peer: you are registered, and pending until the accepted peers admit you; or, in answer
@@ -91,6 +101,15 @@ struct Refused {
   static constexpr auto fields = std::tuple{&Refused::why};
 };
 
+// How far a peer is in its oldest unfinished op; an op of epoch 0: it is in none that it could tell
+// of.
+struct Progress {
+  OpKey op;
+  std::uint16_t per_mille = 0;
+  static constexpr auto fields = std::tuple{&Progress::op, &Progress::per_mille};
+  bool operator==(const Progress&) const = default;
+};
+
 // Both ways: I am alive. A peer reports the newest verdict it has; the master says which verdicts
 // all members have, so that peers may forget them.
 struct Heartbeat {
@@ -100,12 +119,17 @@ struct Heartbeat {
   // every verdict of older epochs and those of this one up to the number
   Epoch epoch;
   VerdictNumber verdict;
+  Progress progress{};  // peer only
   static constexpr auto fields =
-      std::tuple{&Heartbeat::probe, &Heartbeat::epoch, &Heartbeat::verdict};
+      std::tuple{&Heartbeat::probe, &Heartbeat::epoch, &Heartbeat::verdict, &Heartbeat::progress};
 };
 
-enum class CallKind : std::uint8_t { update_topology = 0, peers_pending = 1 };
-inline constexpr std::uint8_t call_kind_count = 2;
+enum class CallKind : std::uint8_t {
+  update_topology = 0,
+  peers_pending = 1,
+  synchronize = 2,  // never in a call message: a sync_offer is the call
+};
+inline constexpr std::uint8_t call_kind_count = 3;
 
 // peer → master: the application has entered a unanimous call.
 struct Call {
@@ -158,11 +182,12 @@ struct LinksReady {
 };
 
 enum class LinkFault : std::uint8_t {
-  not_opened = 0,  // dialling failed
+  not_opened = 0,  // dialling failed with an error or a refusal
   broke = 1,       // it stood, and an error ended it
   unanswered = 2,  // it stands, but pings get no answer
+  unreached = 3,   // nobody answered the dialling
 };
-inline constexpr std::uint8_t link_fault_count = 3;
+inline constexpr std::uint8_t link_fault_count = 4;
 
 // peer → master: the link with `peer` could not be opened, or broke, or does not answer.
 struct LinkFailed {
@@ -184,8 +209,10 @@ struct EpochInstalled {
   RunCounts counts;
   CallRound round;  // of an admission: the calls of update_topology that it answers; else 0
   Term run;         // of the master that began the run
-  static constexpr auto fields = std::tuple{&EpochInstalled::epoch, &EpochInstalled::counts,
-                                            &EpochInstalled::round, &EpochInstalled::run};
+  CallRound syncs;  // of the group, so far
+  static constexpr auto fields =
+      std::tuple{&EpochInstalled::epoch, &EpochInstalled::counts, &EpochInstalled::round,
+                 &EpochInstalled::run, &EpochInstalled::syncs};
 };
 
 enum class Algorithm : std::uint8_t { ring = 0, star = 1 };
@@ -261,8 +288,9 @@ struct Resume {
   Group group;
   PeerId peer;
   std::uint16_t p2p_port = 0;
-  static constexpr auto fields = std::tuple{&Resume::magic, &Resume::version, &Resume::group,
-                                            &Resume::peer, &Resume::p2p_port};
+  std::uint16_t state_port = 0;
+  static constexpr auto fields = std::tuple{&Resume::magic, &Resume::version,  &Resume::group,
+                                            &Resume::peer,  &Resume::p2p_port, &Resume::state_port};
 };
 
 // peer → master: that was all I know; this is the ring that I am in.
@@ -301,9 +329,113 @@ struct LaneWelcome {
   static constexpr auto fields = std::tuple{};
 };
 
-using Message = std::variant<Hello, Welcome, Refused, Heartbeat, Call, CallResult, EpochProposed,
-                             LinksReady, LinkFailed, EpochInstalled, OpBegin, OpDone, OpVerdict,
-                             Removed, Leave, LaneHello, LaneWelcome, Resume, ResumeEnd>;
+// ---- shared state
+
+// peer → master: the application is in pcclSynchronizeSharedState with this. It is a unanimous call
+// of the group, and this peer's vote in the election of the content.
+struct SyncOffer {
+  static constexpr Kind kind = Kind::sync_offer;
+  CallId call;
+  SyncStrategy strategy = SyncStrategy::enforce_popular;
+  Revision revision;
+  Digest keys;        // of the names, types and sizes of the entries
+  Digest content;     // of the bytes of all entries that must be equal
+  bool whole = true;  // false: a sync that broke off has left it a mixture, which nobody may elect
+  static constexpr auto fields =
+      std::tuple{&SyncOffer::call, &SyncOffer::strategy, &SyncOffer::revision,
+                 &SyncOffer::keys, &SyncOffer::content,  &SyncOffer::whole};
+};
+
+struct StateHolder {
+  PeerId peer;
+  Endpoint state;  // where it serves the shared state
+  static constexpr auto fields = std::tuple{&StateHolder::peer, &StateHolder::state};
+  bool operator==(const StateHolder&) const = default;
+};
+
+// master → members: this content was elected. Members without it fetch it; sent again, to them,
+// when the holders change.
+struct SyncElected {
+  static constexpr Kind kind = Kind::sync_elected;
+  CallId call;
+  Revision revision;
+  Digest content;
+  Token token{};                     // opens the doors of the holders
+  std::vector<StateHolder> holders;  // at most so many as anybody needs
+  static constexpr auto fields =
+      std::tuple{&SyncElected::call, &SyncElected::revision, &SyncElected::content,
+                 &SyncElected::token, &SyncElected::holders};
+};
+
+// peer → master: I hold the elected content, every block verified; or I cannot get it.
+struct SyncDone {
+  static constexpr Kind kind = Kind::sync_done;
+  CallId call;
+  Status status = Status::ok;
+  std::string why;
+  static constexpr auto fields = std::tuple{&SyncDone::call, &SyncDone::status, &SyncDone::why};
+};
+
+// master → members: how the sync ended, the same for everyone. peer → restarted master: the newest
+// that it knows of.
+struct SyncResult {
+  static constexpr Kind kind = Kind::sync_result;
+  CallId call;
+  CallRound round;  // the syncs of the group in the order of their results
+  Status status = Status::ok;
+  bool synchronised = false;  // ever; then
+  Revision revision;          // of the last sync that ended well, this one included,
+  Digest content;             // and this is what it elected
+  std::string why;
+  static constexpr auto fields = std::tuple{
+      &SyncResult::call,     &SyncResult::round,   &SyncResult::status, &SyncResult::synchronised,
+      &SyncResult::revision, &SyncResult::content, &SyncResult::why};
+};
+
+// master → members: your states differ in more than their bytes; what are they made of?
+struct StateWanted {
+  static constexpr Kind kind = Kind::state_wanted;
+  CallId call;
+  static constexpr auto fields = std::tuple{&StateWanted::call};
+};
+
+struct StateEntry {
+  std::string name;
+  DataType type = DataType::uint8;
+  std::uint64_t count = 0;
+  bool may_differ = false;  // neither compared nor sent
+  static constexpr auto fields =
+      std::tuple{&StateEntry::name, &StateEntry::type, &StateEntry::count, &StateEntry::may_differ};
+  bool operator==(const StateEntry&) const = default;
+};
+
+// peer → master: of this. Only so that an error can name the first difference.
+struct StateDescribed {
+  static constexpr Kind kind = Kind::state_described;
+  CallId call;
+  std::uint64_t total = 0;          // entries, of which
+  std::vector<StateEntry> entries;  // these are the first; as many as fit
+  static constexpr auto fields =
+      std::tuple{&StateDescribed::call, &StateDescribed::total, &StateDescribed::entries};
+};
+
+// peer → holder, first frame at its door; answered by a lane_welcome or refused. The bulk frames of
+// bulk.hpp follow.
+struct HolderHello {
+  static constexpr Kind kind = Kind::holder_hello;
+  std::uint32_t magic = wire::magic;
+  std::uint16_t version = protocol_version;
+  Token token{};
+  PeerId from;
+  static constexpr auto fields = std::tuple{&HolderHello::magic, &HolderHello::version,
+                                            &HolderHello::token, &HolderHello::from};
+};
+
+using Message =
+    std::variant<Hello, Welcome, Refused, Heartbeat, Call, CallResult, EpochProposed, LinksReady,
+                 LinkFailed, EpochInstalled, OpBegin, OpDone, OpVerdict, Removed, Leave, LaneHello,
+                 LaneWelcome, SyncOffer, SyncElected, SyncDone, SyncResult, StateWanted,
+                 StateDescribed, HolderHello, Resume, ResumeEnd>;
 
 std::string_view name_of(Kind kind);
 Kind kind_of(const Message& message);

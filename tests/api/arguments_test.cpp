@@ -89,6 +89,46 @@ TEST_F(Arguments, UnconnectedIsInvalidUsage) {
   EXPECT_EQ(pcclAllReduce(buffer, buffer, &descriptor, comm, nullptr), pcclInvalidUsage);
   EXPECT_EQ(pcclAllReduceAsync(buffer, buffer, &descriptor, comm, &handle), pcclInvalidUsage);
   EXPECT_EQ(pcclAllReduceMultipleWithRetry(&one, 1, comm, nullptr, 1), pcclInvalidUsage);
+  pcclSharedState_t nothing{};
+  EXPECT_EQ(pcclSynchronizeSharedState(comm, &nothing,
+                                       PCCL_SHARED_STATE_SYNC_STRATEGY_ENFORCE_POPULAR, nullptr),
+            pcclInvalidUsage);
+}
+
+TEST_F(Arguments, OfASync) {
+  const Communicator comm(loopback(1));
+  float data[2] = {};
+  const auto with = [&](auto change, pcclSharedStateSyncStrategy_t strategy =
+                                         PCCL_SHARED_STATE_SYNC_STRATEGY_ENFORCE_POPULAR) {
+    pcclTensorInfo_t infos[2] = {{"a", data, 1, pcclFloat, pcclDeviceCpu, false},
+                                 {"b", data + 1, 1, pcclFloat, pcclDeviceCpu, false}};
+    pcclSharedState_t state{0, 2, infos};
+    change(state);
+    return pcclSynchronizeSharedState(comm, &state, strategy, nullptr);
+  };
+  const auto nothing = [](pcclSharedState_t&) {};
+  EXPECT_EQ(with(nothing), pcclInvalidUsage);  // all right, but not connected
+  EXPECT_EQ(with(nothing, any_value<pcclSharedStateSyncStrategy_t>(3)), pcclInvalidArgument);
+  EXPECT_EQ(with([](auto& state) { state.infos = nullptr; }), pcclInvalidArgument);
+  EXPECT_EQ(with([](auto& state) { state.count = ~std::size_t{0}; }), pcclInvalidArgument);
+  EXPECT_EQ(with([](auto& state) { state.infos[1].name = nullptr; }), pcclInvalidArgument);
+  EXPECT_EQ(with([](auto& state) { state.infos[1].name = "a"; }), pcclInvalidArgument);
+  EXPECT_NE(comm.last_error().find("two entries are named \"a\""), std::string::npos);
+  const std::string long_name(2000, 'n');
+  EXPECT_EQ(with([&](auto& state) { state.infos[0].name = long_name.c_str(); }),
+            pcclInvalidArgument);
+  EXPECT_EQ(with([](auto& state) { state.infos[0].data = nullptr; }), pcclInvalidArgument);
+  EXPECT_EQ(with([](auto& state) { state.infos[0].count = ~std::size_t{0}; }), pcclInvalidArgument);
+  EXPECT_EQ(with([](auto& state) { state.infos[0].datatype = any_value<pcclDataType_t>(12); }),
+            pcclInvalidArgument);
+  EXPECT_EQ(with([](auto& state) { state.infos[0].device_type = any_value<pcclDeviceType_t>(2); }),
+            pcclInvalidArgument);
+  EXPECT_EQ(with([](auto& state) { state.infos[0].device_type = pcclDeviceCuda; }),
+            pcclInvalidArgument);
+  EXPECT_NE(comm.last_error().find("CUDA"), std::string::npos);
+  EXPECT_EQ(pcclSynchronizeSharedState(comm, nullptr,
+                                       PCCL_SHARED_STATE_SYNC_STRATEGY_ENFORCE_POPULAR, nullptr),
+            pcclInvalidArgument);
 }
 
 TEST_F(Arguments, LastErrorNamesTheCallAndIsCutToTheBuffer) {

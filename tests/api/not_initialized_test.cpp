@@ -22,6 +22,9 @@ TEST(NotInitialized, ComesBeforeEveryOtherCheckAndEndsWithInit) {
   EXPECT_EQ(pcclAllReduceAsync(nullptr, nullptr, nullptr, nullptr, nullptr), pcclNotInitialized);
   EXPECT_EQ(pcclAwaitAsyncReduce(nullptr, nullptr), pcclNotInitialized);
   EXPECT_EQ(pcclAllReduceMultipleWithRetry(nullptr, 0, nullptr, nullptr, 0), pcclNotInitialized);
+  EXPECT_EQ(pcclSynchronizeSharedState(nullptr, nullptr,
+                                       PCCL_SHARED_STATE_SYNC_STRATEGY_ENFORCE_POPULAR, nullptr),
+            pcclNotInitialized);
   EXPECT_EQ(pcclGetLastError(nullptr, text, sizeof text), pcclNotInitialized);
 
   // These need no pcclInit.

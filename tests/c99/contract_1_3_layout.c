@@ -57,6 +57,23 @@ STATIC_CHECK(offsetof(pcclAsyncReduceOp_t, tag) == 8);
 STATIC_CHECK(sizeof(pcclRankUuid_t) == 16);
 STATIC_CHECK(offsetof(pcclRankUuid_t, data) == 0);
 
+STATIC_CHECK(sizeof(pcclTensorInfo_t) == 40);
+STATIC_CHECK(offsetof(pcclTensorInfo_t, name) == 0);
+STATIC_CHECK(offsetof(pcclTensorInfo_t, data) == 8);
+STATIC_CHECK(offsetof(pcclTensorInfo_t, count) == 16);
+STATIC_CHECK(offsetof(pcclTensorInfo_t, datatype) == 24);
+STATIC_CHECK(offsetof(pcclTensorInfo_t, device_type) == 28);
+STATIC_CHECK(offsetof(pcclTensorInfo_t, allow_content_inequality) == 32);
+
+STATIC_CHECK(sizeof(pcclSharedState_t) == 24);
+STATIC_CHECK(offsetof(pcclSharedState_t, revision) == 0);
+STATIC_CHECK(offsetof(pcclSharedState_t, count) == 8);
+STATIC_CHECK(offsetof(pcclSharedState_t, infos) == 16);
+
+STATIC_CHECK(sizeof(pcclSharedStateSyncInfo_t) == 16);
+STATIC_CHECK(offsetof(pcclSharedStateSyncInfo_t, tx_bytes) == 0);
+STATIC_CHECK(offsetof(pcclSharedStateSyncInfo_t, rx_bytes) == 8);
+
 STATIC_CHECK(sizeof(pcclBuildInfo_t) == 1);
 STATIC_CHECK(offsetof(pcclBuildInfo_t, has_cuda_support) == 0);
 

@@ -22,6 +22,7 @@
 #include <deque>
 #include <iostream>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <numeric>
 #include <random>
@@ -29,6 +30,7 @@
 #include <string>
 #include <thread>
 
+#include "e2e/peer_state.hpp"
 #include "e2e/values.hpp"
 
 namespace e2e {
@@ -185,7 +187,8 @@ class Peer {
         {"sizes", &Peer::sizes},   {"reduce", &Peer::reduce},     {"launch", &Peer::launch},
         {"await", &Peer::await},   {"shuffled", &Peer::shuffled}, {"flood", &Peer::flood},
         {"loop", &Peer::loop},     {"fork", &Peer::fork_child},   {"absurd", &Peer::absurd},
-        {"churn", &Peer::churn}};
+        {"churn", &Peer::churn},   {"state", &Peer::state},       {"touch", &Peer::touch},
+        {"sync", &Peer::sync}};
     Words words;
     const auto method = methods.find(command.name());
     if (method == methods.end()) {
@@ -558,7 +561,38 @@ class Peer {
     return pcclSuccess;
   }
 
+  // ---- shared state
+  // --------------------------------------------------------------------------------
+
+  pcclResult_t state(const Command& command, Words& words) {
+    const std::string prefix = command.text("names");
+    state_ = std::make_unique<State>(command.number("tensors", 5), command.number("bytes", 1000),
+                                     command.number("seed"), command.number("exempt") != 0,
+                                     prefix.empty() ? "tensor" : prefix);
+    describe(words);
+    return pcclSuccess;
+  }
+  pcclResult_t touch(const Command& command, Words& words) {
+    state_->touch(command.number("every", 1 << 20));
+    describe(words);
+    return pcclSuccess;
+  }
+  pcclResult_t sync(const Command& command, Words& words) {
+    pcclSharedState_t view = state_->view(command.number("revision"));
+    pcclSharedStateSyncInfo_t info{};
+    const pcclResult_t result = pcclSynchronizeSharedState(
+        comm_, &view, static_cast<pcclSharedStateSyncStrategy_t>(command.number("strategy")),
+        &info);
+    words.add("revision", view.revision).add("tx", info.tx_bytes).add("rx", info.rx_bytes);
+    describe(words);
+    return result;
+  }
+  void describe(Words& words) const {
+    words.add("digest", state_->digest(false)).add("own", state_->digest(true));
+  }
+
   std::uint32_t id_ = 0;
+  std::unique_ptr<State> state_;
   std::atomic<pcclComm_t*> comm_ = nullptr;
   std::map<std::uint64_t, std::pair<pcclAsyncReduceOp_t, Tensor>> launched_;
   std::vector<std::uint32_t> sent_, received_;

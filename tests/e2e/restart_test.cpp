@@ -64,6 +64,32 @@ TEST(Restart, UnderLargeCalls) {
   kill_the_master("loop count=1000000", 6);
 }
 
+// At moments all over a sync: before it is elected, while blocks travel, when some have the result.
+TEST(Restart, DuringASync) {
+  LiveRun run;
+  const auto peers = run.join(4);
+  const std::string state = " tensors=4 bytes=4000000";
+  for (Peer* peer : peers)
+    ASSERT_TRUE(peer->ask("state seed=" + std::to_string(peer == peers[3] ? 2 : 1) + state).ok());
+  std::mt19937 random(4711);
+  for (int kill = 0; kill < 8; ++kill) {
+    // All but the last agree; it fetches everything anew each time.
+    ASSERT_TRUE(peers[3]->ask("state seed=" + std::to_string(10 + kill) + state).ok());
+    for (Peer* peer : peers)
+      peer->say("sync revision=" + std::to_string(peer == peers[3] ? 0 : kill + 1));
+    std::this_thread::sleep_for(
+        std::chrono::microseconds(random() % 40'000));  // not to synchronise
+    run.master().kill();
+    run.start_master();
+    const std::vector<Line> lines = answers(peers);
+    for (const Line& line : lines) {
+      EXPECT_TRUE(line.ok()) << line.whole;
+      EXPECT_EQ(line.number("digest"), lines[0].number("digest")) << line.whole;
+      EXPECT_EQ(line.number("revision"), static_cast<std::uint64_t>(kill + 1)) << line.whole;
+    }
+  }
+}
+
 TEST(Restart, NewcomersAndDeathsMeanwhile) {
   LiveRun run({.peer_timeout_s = 1.0 * slack});
   auto peers = run.join(3);

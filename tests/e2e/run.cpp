@@ -11,6 +11,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <map>
 #include <sstream>
 #include <stdexcept>
 
@@ -131,7 +132,12 @@ Line Peer::event_after(const std::string& event_name, std::uint64_t t, Clock::du
 }
 
 std::uint16_t Peer::p2p_port() const {
-  std::vector<std::string> mine = open_files(pid());
+  return doors().at(0);
+}
+
+std::vector<std::uint16_t> Peer::doors() const {
+  const std::vector<std::string> mine = open_files(pid());
+  std::map<unsigned long, std::uint16_t> ports;  // by inode: the order in which they were opened
   for (const char* table : {"/net/tcp", "/net/tcp6"}) {
     std::ifstream lines("/proc/" + std::to_string(pid()) + table);
     std::string line;
@@ -142,11 +148,14 @@ std::uint16_t Peer::p2p_port() const {
       constexpr const char* listening = "0A";
       if (fields.size() < 10 || fields[3] != listening) continue;
       if (std::find(mine.begin(), mine.end(), "socket:[" + fields[9] + "]") == mine.end()) continue;
-      return static_cast<std::uint16_t>(
+      ports[std::stoul(fields[9])] = static_cast<std::uint16_t>(
           std::stoul(fields[1].substr(fields[1].find(':') + 1), nullptr, 16));
     }
   }
-  throw std::runtime_error(name() + " listens on no port");
+  if (ports.empty()) throw std::runtime_error(name() + " listens on no port");
+  std::vector<std::uint16_t> in_order;
+  for (const auto& [inode, port] : ports) in_order.push_back(port);
+  return in_order;
 }
 
 std::size_t Peer::resident_kib() const {
@@ -195,11 +204,11 @@ void LiveRun::start_master() {
   if (master_ == nullptr) options.environment["PCCL_MASTER_GRACE"] = "0";
   options.network_namespace = options_.master_namespace;
   const std::string host = options_.v6 ? "[::1]" : options_.host;
-  master_ = std::make_unique<Process>(
-      "master",
-      std::vector<std::string>{E2E_MASTER, "--listen", host + ":" + std::to_string(port_),
-                               "--peer-timeout", seconds(options_.peer_timeout_s)},
-      options);
+  std::vector<std::string> arguments{E2E_MASTER, "--listen", host + ":" + std::to_string(port_),
+                                     "--peer-timeout", seconds(options_.peer_timeout_s)};
+  arguments.insert(arguments.end(), options_.master_arguments.begin(),
+                   options_.master_arguments.end());
+  master_ = std::make_unique<Process>("master", arguments, options);
   master_->wait_for("it to listen", [](const Line& line) { return line.name == "listening"; });
 }
 

@@ -19,6 +19,7 @@ struct RunOptions {
   bool v6 = false;
   std::string host = "127.0.0.1";  // of the master, as peers and the master itself know it
   int master_namespace = -1;
+  std::vector<std::string> master_arguments{};
 };
 
 struct PeerOptions {
@@ -47,6 +48,7 @@ class Peer : public Process {
   void wait_for_progress();  // until a round that begins now has ended
   // The port at which its ring predecessor dials it.
   std::uint16_t p2p_port() const;
+  std::vector<std::uint16_t> doors() const;  // all ports it listens on: p2p, shared state
   std::size_t resident_kib() const;
 
  private:

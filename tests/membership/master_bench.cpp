@@ -27,6 +27,8 @@ void MasterBench::step(const MasterEvent& event) {
       closed_.insert(close->connection.value);
     } else if (const auto* wake = std::get_if<WakeAt>(&effect)) {
       wake_at_ = wake->at;
+    } else {
+      notes_.push_back(std::get<Note>(effect).text);
     }
   }
 }
@@ -121,7 +123,14 @@ PeerId MasterBench::id(std::uint64_t connection) const {
   return ids_.at(connection);
 }
 
+std::string MasterBench::noted(const std::string& part) const {
+  for (auto note = notes_.rbegin(); note != notes_.rend(); ++note)
+    if (note->find(part) != std::string::npos) return *note;
+  return "";
+}
+
 void MasterBench::forget_what_was_sent() {
+  notes_.clear();
   for (auto& [connection, messages] : sent_) messages.clear();
 }
 

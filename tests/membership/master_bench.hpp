@@ -21,9 +21,17 @@ IpAddress loopback();
 
 class MasterBench {
  public:
-  explicit MasterBench(Duration grace = Duration{0}) : grace_(grace) {
+  explicit MasterBench(Duration grace = Duration{0}) : MasterBench(Duration{0}, false, grace) {
     if (grace > Duration{0}) step(TimePassed{});  // its life begins
   }
+  MasterBench(Duration straggler_timeout, bool remove_stragglers, Duration grace = Duration{0})
+      : machine_({.term = bench_term,
+                  .peer_timeout = peer_timeout,
+                  .grace = grace,
+                  .random = [this] { return rng_.next(); },
+                  .straggler_timeout = straggler_timeout,
+                  .remove_stragglers = remove_stragglers,
+                  .op_records = true}) {}
 
   // ---- events
   std::uint64_t open(const IpAddress& from = address(1));
@@ -65,6 +73,7 @@ class MasterBench {
   std::string refusal(std::uint64_t connection) const;
   std::string removal(std::uint64_t connection) const;
   PeerId id(std::uint64_t connection) const;
+  std::string noted(const std::string& part) const;  // the last note with it
   void forget_what_was_sent();
 
   MasterMachine& machine() { return machine_; }
@@ -79,10 +88,8 @@ class MasterBench {
   Rng rng_{1};
   Instant now_{std::chrono::hours(1)};
   std::optional<Instant> wake_at_;
-  MasterMachine machine_{
-      {.term = bench_term, .peer_timeout = peer_timeout, .grace = grace_, .random = [this] {
-         return rng_.next();
-       }}};
+  MasterMachine machine_;
+  std::vector<std::string> notes_;
   std::uint64_t next_connection_ = 1;
   std::map<std::uint64_t, std::vector<wire::Message>> sent_;
   std::map<std::uint64_t, PeerId> ids_;

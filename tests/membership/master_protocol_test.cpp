@@ -38,10 +38,13 @@ Reaction expected(Kind kind, Standing standing) {
     case Kind::heartbeat:
     case Kind::links_ready:
     case Kind::link_failed:
+    case Kind::sync_done:
+    case Kind::state_described:
       return Reaction::keeps;
     case Kind::leave:
       return Reaction::lets_go;
     case Kind::call:
+    case Kind::sync_offer:
       return admitted && standing != Standing::calling ? Reaction::keeps : Reaction::removes;
     case Kind::op_begin:
     case Kind::op_done:

@@ -44,7 +44,7 @@ void PeerBench::oversleep(Duration duration) {
 }
 
 void PeerBench::greet() {
-  step(ConnectRequested{48148});
+  step(ConnectRequested{48150, 48149});
   step(MasterReached{});
 }
 

@@ -53,6 +53,9 @@ bool keeps(Kind kind, Standing standing) {
     case Kind::epoch_proposed:
     case Kind::op_verdict:
     case Kind::call_result:
+    case Kind::sync_elected:
+    case Kind::sync_result:
+    case Kind::state_wanted:
       return true;
     case Kind::epoch_installed:
       return standing == Standing::accepted;  // nothing was proposed to the pending one
@@ -101,12 +104,14 @@ TEST_P(PeerTable, EveryKindOfMessageOfAnotherTermIsIgnored) {
 }
 
 TEST_P(PeerTable, EveryEventOfItsOwnSide) {
-  const PeerEvent events[] = {ConnectRequested{1},
+  const PeerEvent events[] = {ConnectRequested{1, 2},
                               MasterReached{},
                               MasterGone{"test"},
                               ConnectGivenUp{"test"},
                               LeaveRequested{},
                               CallRequested{wire::CallKind::peers_pending},
+                              SyncRequested{},
+                              StateFetched{},
                               LaunchRequested{OpHandle{1}, Tag{1}, {}, {}},
                               OpFinished{OpKey{}},
                               LinksStand{Epoch{4}},
@@ -123,14 +128,16 @@ TEST_P(PeerTable, EveryEventOfItsOwnSide) {
       const auto asked = [&](std::size_t index) {
         return (first.index() == index ? 1u : 0u) + (then.index() == index ? 1u : 0u);
       };
-      EXPECT_EQ(bench.effects<CompleteCall>().size() + (bench.machine().in_call() ? 1 : 0),
-                asked(6) /* CallRequested */);
+      EXPECT_EQ(bench.effects<CompleteCall>().size() + bench.effects<CompleteSync>().size() +
+                    (bench.machine().in_call() ? 1 : 0),
+                asked(6) /* CallRequested */ + asked(7) /* SyncRequested */);
       EXPECT_EQ(bench.effects<CompleteOp>().size() + bench.machine().ops_in_flight(),
-                asked(7) /* LaunchRequested */);
+                asked(9) /* LaunchRequested */);
     }
 }
 static_assert(std::is_same_v<std::variant_alternative_t<6, PeerEvent>, CallRequested>);
-static_assert(std::is_same_v<std::variant_alternative_t<7, PeerEvent>, LaunchRequested>);
+static_assert(std::is_same_v<std::variant_alternative_t<7, PeerEvent>, SyncRequested>);
+static_assert(std::is_same_v<std::variant_alternative_t<9, PeerEvent>, LaunchRequested>);
 
 // ---- connecting
 
@@ -138,10 +145,11 @@ TEST(Connecting, IntroducesItselfWithItsPortWhenTheMasterIsReached) {
   PeerBench bench;
   bench.step(MasterReached{});
   EXPECT_TRUE(bench.sent<wire::Hello>().empty()) << "nobody has asked for it";
-  bench.step(ConnectRequested{4711});
+  bench.step(ConnectRequested{4711, 4712});
   bench.step(MasterReached{});
   ASSERT_EQ(bench.sent<wire::Hello>().size(), 1u);
   EXPECT_EQ(bench.sent<wire::Hello>()[0].p2p_port, 4711);
+  EXPECT_EQ(bench.sent<wire::Hello>()[0].state_port, 4712);
 }
 
 TEST(Connecting, EndsWithTheFirstInstalledEpoch) {

@@ -40,6 +40,24 @@ Task<bool> agree_on_step(SimPeer& peer) {
   co_return true;
 }
 
+// The shared state, and with it the step; a newcomer begins with anything at all.
+Task<bool> synchronise(SimPeer& peer) {
+  while (!out_of_the_run(peer)) {
+    if (std::exchange(peer.corrupt_next, false))
+      peer.state.fill(peer.options().group, peer.revision, peer.world().rng.next());
+    peer.doing = "synchronising";
+    const Outcome outcome = co_await peer.sync();
+    if (outcome.ok()) {
+      peer.step = static_cast<std::uint32_t>(peer.revision);
+      co_return true;
+    }
+    if (!peer.state.mixture) continue;
+    peer.state.fill(peer.options().group, 0, static_cast<std::uint64_t>(peer.slot()));
+    peer.revision = 0;  // as if restored from a checkpoint
+  }
+  co_return false;
+}
+
 // An op of the same name with another description, as a buggy application would launch it.
 OpSpec misdescribed(OpSpec spec, Rng& rng) {
   switch (rng.below(3)) {
@@ -136,6 +154,8 @@ Task<bool> reduce_until_done(SimPeer& peer, std::vector<OpSpec> ops) {
 }
 
 Task<void> train(SimPeer& peer) {
+  const bool syncs = peer.world().options.syncs_state;
+  if (syncs) peer.state.fill(peer.options().group, 0, static_cast<std::uint64_t>(peer.slot()));
   if (!co_await connect_patiently(peer)) co_return;
   for (std::uint32_t iteration = 0;; ++iteration) {
     if (iteration > 0 || peer.world_size() < 2)
@@ -144,8 +164,12 @@ Task<void> train(SimPeer& peer) {
       co_await peer.sleep(peer.world().between(5ms, 50ms));
       continue;
     }
-    if (!co_await agree_on_step(peer)) co_return;
+    if (!(syncs ? co_await synchronise(peer) : co_await agree_on_step(peer))) co_return;
     if (!co_await reduce_until_done(peer, ops_of_step(peer, peer.step))) co_return;
+    if (syncs) {
+      if (peer.world_size() < 2) continue;  // the step is dropped
+      peer.state.fill(peer.options().group, ++peer.revision);
+    }
     ++peer.step;
     peer.doing = "computing";
     co_await peer.sleep(peer.world().between(10us, peer.world().options.compute) +

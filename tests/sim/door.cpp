@@ -63,7 +63,7 @@ void Door::dial() {
   if (dialling_ != nullptr) dialling_->close(End::dialler, "another ring is wanted");
   SimPeer* const target = world_.peer_at(wanted_->next.p2p);
   PCCL_REQUIRE(target != nullptr, "Membership", "a ring names an address where nobody ever was");
-  Link& link = world_.new_link(peer_, *target);
+  Link& link = world_.new_link({peer_, *this}, {*target, target->door()}, world_.options.lanes);
   dialling_ = &link;
   dialling_for_ = wanted_->epoch;
   const wire::LaneHello message{
@@ -81,15 +81,16 @@ void Door::dial() {
       target->door().hear({&link, message, world_.timeline.now() + limits::handshake_deadline});
     });
   });
-  peer_.later(dial_deadline, [this, &link] { dial_failed(link, "no answer in time"); });
+  peer_.later(dial_deadline, [this, &link] {
+    dial_failed(link, "no answer in time", wire::LinkFault::unreached);
+  });
 }
 
-void Door::dial_failed(Link& link, const std::string& why) {
+void Door::dial_failed(Link& link, const std::string& why, wire::LinkFault fault) {
   if (dialling_ != &link) return;
   dialling_ = nullptr;
   link.close(End::dialler, why);
-  if (wanted_ && wanted_->epoch == dialling_for_)
-    report_broken(true, wire::LinkFault::not_opened, why);
+  if (wanted_ && wanted_->epoch == dialling_for_) report_broken(true, fault, why);
 }
 
 void Door::welcomed(Link& link, PeerId next) {
@@ -170,7 +171,11 @@ void Door::report_broken(bool outgoing, wire::LinkFault fault, const std::string
   if (wanted_) peer_.post(membership::LinkBroken{wanted_->epoch, outgoing, fault, why});
 }
 
-bool Door::in_use(const Link& link, End end) const {
+net::LaneClient* Door::client(const Link&, End end) {
+  return end == End::dialler ? &peer_.core().outgoing() : &peer_.core().incoming();
+}
+
+bool Door::may_begin_frame(const Link& link, End end) const {
   if (!wanted_) return false;
   const auto& links = end == End::dialler ? outgoing_ : incoming_;
   const auto found = links.find(end == End::dialler ? wanted_->next.peer : wanted_->previous);

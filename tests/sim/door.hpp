@@ -12,7 +12,7 @@
 
 namespace pccl::sim {
 
-class Door {
+class Door final : public LinkHost {
  public:
   Door(World& world, SimPeer& peer) : world_(world), peer_(peer) {}
 
@@ -20,8 +20,9 @@ class Door {
   void keep(const membership::KeepLinks& keep);
   void kick();
   void close_all(const std::string& why);  // the process is gone
-  void link_lost(Link& link, End end, wire::LinkFault fault, const std::string& why);
-  bool in_use(const Link& link, End end) const;  // this end may begin frames on it
+  void link_lost(Link& link, End end, wire::LinkFault fault, const std::string& why) override;
+  net::LaneClient* client(const Link& link, End end) override;
+  bool may_begin_frame(const Link& link, End end) const override;
 
   std::vector<std::pair<Link*, End>> open_links() const;
   Link* outgoing() const;  // to the next rank
@@ -33,7 +34,8 @@ class Door {
     Instant deadline;
   };
   void dial();
-  void dial_failed(Link& link, const std::string& why);
+  void dial_failed(Link& link, const std::string& why,
+                   wire::LinkFault fault = wire::LinkFault::not_opened);
   void hear(Hello hello);  // at the acceptor
   void judge_parked();
   void admit(const Hello& hello);

@@ -49,7 +49,8 @@ void Ledger::registered(PeerId id, Group group, const std::string& name) {
 
 void Ledger::master_died() {
   ++life_;
-  for (auto& [id, who] : peers_) who.in_call = false;
+  for (auto& [id, who] : peers_) who.in_call = who.offering = false;
+  sync_results_.clear();
   answers_.clear();
   newly_accepted_ = removals_ = 0;
 }
@@ -82,6 +83,7 @@ void Ledger::removed(PeerId id) {
   peer(id).removed = true;
   peer(id).removed_in_life = life_;
   ++removals_;
+  if (accepted_in(peer(id).group) == 0) contents_.erase(peer(id).group);
   forget_what_only_the_gone_knew();
   std::erase_if(open_verdicts_,
                 [this](const auto& entry) { return everybody_has(entry.first, entry.second); });
@@ -234,7 +236,46 @@ void Ledger::master_stepped(const wire::RunCounts& counts) {
     rounds_[answers_.front().second.round] = {answers_.front().second, {}, life_};
     answers_.clear();
   }
+  for (const auto& [group, results] : sync_results_) {
+    for (const auto& [to, result] : results)
+      PCCL_REQUIRE(result.status == results.front().second.status &&
+                       result.revision == results.front().second.revision &&
+                       result.content == results.front().second.content,
+                   "Unanimous calls", "{} gets another result of a sync than {}", peer(to).name,
+                   peer(results.front().first).name);
+    const wire::SyncResult& result = results.front().second;
+    SyncRound& round = sync_rounds_[{group, result.round}];
+    // After a restart it is told to those who had not heard of it.
+    const bool told_again = round.life > 0 && round.life < life_ + 1 &&
+                            round.revision == result.revision && round.content == result.content;
+    if (!told_again) round = {life_ + 1, result.revision, result.content};
+    PCCL_REQUIRE(told_again || removals_ > 0 || results.size() == accepted_in(group),
+                 "Unanimous calls", "a sync of group {} ends for {} of {} peers", group.value,
+                 results.size(), accepted_in(group));
+  }
+  sync_results_.clear();
   newly_accepted_ = removals_ = 0;
+}
+
+void Ledger::offered(PeerId from) {
+  peer(from).offering = true;
+}
+
+void Ledger::sync_ended(PeerId to, const wire::SyncResult& result) {
+  Peer& who = peer(to);
+  PCCL_REQUIRE(who.offering, "Unanimous calls", "{} is told the end of a sync that it is not in",
+               who.name);
+  who.offering = false;
+  sync_results_[who.group].emplace_back(to, result);
+}
+
+void Ledger::synced(PeerId id, Revision revision, const Digest& content) {
+  if (peer(id).removed) return;  // it learns late of a group that has gone on, or is no more
+  const auto [at, first] = contents_[peer(id).group].emplace(revision, content);
+  syncs_ += first ? 1 : 0;
+  PCCL_REQUIRE(at->second == content, "Revisions never fork",
+               "revision {} of group {} is {} at {}, and was {}", revision.value,
+               peer(id).group.value, short_name(content), peer(id).name, short_name(at->second));
 }
 
 // ---- the peers

@@ -26,6 +26,9 @@ class Ledger {
   void decided(PeerId to, const wire::OpVerdict& verdict);
   void called(PeerId from);
   void answered(PeerId to, const wire::CallResult& result);
+  void offered(PeerId from);
+  void sync_ended(PeerId to, const wire::SyncResult& result);
+  void history_begins_anew() { contents_.clear(); }  // as the master was told to allow
   void watermark(PeerId to, const wire::Heartbeat& beat);
   void master_died();
   // Another life of it has a run. What the one before said and no member has heard was never said.
@@ -51,10 +54,14 @@ class Ledger {
   void succeeded(PeerId peer, const OpKey& key, std::uint32_t world_size, const std::byte* result);
   void failed(PeerId peer, const OpKey& key, const Outcome& outcome);
 
+  // One content for each revision of a group, as long as somebody of it lives.
+  void synced(PeerId peer, Revision revision, const Digest& content);
+
   bool accepted(PeerId peer) const;
   std::vector<PeerId> accepted_peers() const;
   std::size_t ops_launched() const { return ops_.size(); }
   std::size_t ops_committed() const { return committed_; }
+  std::size_t syncs() const { return syncs_; }
   std::size_t epochs() const { return epochs_.size(); }
   const std::vector<PeerId>* ring(Group group, Epoch epoch) const;
 
@@ -62,7 +69,7 @@ class Ledger {
   struct Peer {
     Group group;
     std::string name;
-    bool accepted = false, removed = false, in_call = false;
+    bool accepted = false, removed = false, in_call = false, offering = false;
     unsigned removed_in_life = 0;
     Epoch proposed, installed, entered;
     std::pair<Epoch, VerdictNumber> last_verdict, last_seen_verdict;  // sent to it; come
@@ -108,8 +115,16 @@ class Ledger {
   std::map<VerdictName, Verdict> open_verdicts_;  // not yet had by all
   std::map<OpName, Op> ops_;
   std::map<CallRound, Round> rounds_;
+  std::map<Group, std::map<Revision, Digest>> contents_;
+  struct SyncRound {
+    unsigned life = 0;  // of the master, from 1
+    Revision revision;
+    Digest content;
+  };
+  std::map<std::pair<Group, CallRound>, SyncRound> sync_rounds_;
+  std::map<Group, std::vector<std::pair<PeerId, wire::SyncResult>>> sync_results_;  // of this step
   unsigned life_ = 0, took_over_in_life_ = 0;
-  std::size_t committed_ = 0;
+  std::size_t committed_ = 0, syncs_ = 0;
   std::vector<std::pair<PeerId, wire::CallResult>> answers_;  // of this step of the master
   std::size_t newly_accepted_ = 0, removals_ = 0;             // in this step
 };

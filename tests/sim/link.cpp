@@ -40,30 +40,32 @@ void LaneStream::pump() {
 }
 
 bool LaneStream::send_header() {
-  SimPeer& peer = link_.peer(sender_);
-  if (!peer.door().in_use(link_, sender_)) return false;
+  net::LaneClient* const client = link_.host(sender_).client(link_, sender_);
+  if (client == nullptr || !link_.host(sender_).may_begin_frame(link_, sender_)) return false;
   blocked_ = held_bytes_ >= kernel_bytes_;
   if (blocked_) return false;
-  sending_ = peer.lane_client(sender_).next_frame();
+  sending_ = client->next_frame();
   if (!sending_) return false;
   sent_ = 0;
   held_bytes_ += wire::bulk_header_bytes;
   pipe_.send({*sending_, true, 0, {}}, world_.link_delay());
-  if (sending_->length == 0) finish_sending();
+  if (sending_->payload_bytes() == 0) finish_sending();
   return true;
 }
 
 bool LaneStream::send_piece() {
   SimPeer& peer = link_.peer(sender_);
-  const std::size_t rest = sending_->length - sent_;
+  const std::size_t rest = sending_->payload_bytes() - sent_;
   const std::size_t room = kernel_bytes_ - std::min(kernel_bytes_, held_bytes_);
   blocked_ = room == 0;
   if (blocked_) return false;
-  const std::size_t size =
-      std::min({rest, room, world_.rng.chance(0.6) ? rest : 1 + world_.rng.below(rest)});
-  const auto from = peer.lane_client(sender_).payload(*sending_, sent_);
-  PCCL_REQUIRE(from.empty() || from.size() == rest, "Buffers",
-               "a payload of {} bytes where {} are due", from.size(), rest);
+  net::LaneClient* const client = link_.host(sender_).client(link_, sender_);
+  const auto from =
+      client != nullptr ? client->payload(*sending_, sent_) : std::span<const std::byte>{};
+  PCCL_REQUIRE(from.size() <= rest, "Buffers", "a payload of {} bytes where {} are due",
+               from.size(), rest);
+  const std::size_t most = std::min({rest, room, from.empty() ? rest : from.size()});
+  const std::size_t size = world_.rng.chance(0.6) ? most : 1 + world_.rng.below(most);
   Piece piece{*sending_, false, sent_, {}};
   piece.bytes.resize(size);  // zeros when the op is void
   if (!from.empty()) {
@@ -73,15 +75,15 @@ bool LaneStream::send_piece() {
   sent_ += size;
   held_bytes_ += size;
   pipe_.send(std::move(piece), world_.link_delay());
-  if (sent_ == sending_->length) finish_sending();
+  if (sent_ == sending_->payload_bytes()) finish_sending();
   return true;
 }
 
 void LaneStream::finish_sending() {
-  SimPeer& peer = link_.peer(sender_);
   const wire::BulkHeader whole = *sending_;
   sending_.reset();
-  peer.lane_client(sender_).frame_sent(whole);
+  if (net::LaneClient* const client = link_.host(sender_).client(link_, sender_))
+    client->frame_sent(whole);
 }
 
 void LaneStream::receive(Piece& piece) {
@@ -89,13 +91,14 @@ void LaneStream::receive(Piece& piece) {
   held_bytes_ -= piece.header ? wire::bulk_header_bytes : piece.bytes.size();
   if (std::exchange(blocked_, false)) kick();
   if (!link_.open(other(sender_))) return;
-  net::LaneClient& client = peer.lane_client(other(sender_));
+  net::LaneClient* const client = link_.host(other(sender_)).client(link_, other(sender_));
+  if (client == nullptr) return;
   if (piece.header) {
     std::string why;
-    PCCL_REQUIRE(client.frame_begins(piece.frame, why), "Honest peers keep the protocol",
+    PCCL_REQUIRE(client->frame_begins(piece.frame, why), "Honest peers keep the protocol",
                  "{} refuses a frame of {}: {}", peer.name(), link_.peer(sender_).name(), why);
   } else {
-    const auto into = client.destination(piece.frame, piece.offset);
+    const auto into = client->destination(piece.frame, piece.offset);
     PCCL_REQUIRE(into.empty() || into.size() >= piece.bytes.size(), "Buffers",
                  "{} bytes where {} arrive", into.size(), piece.bytes.size());
     if (!into.empty()) {
@@ -103,14 +106,15 @@ void LaneStream::receive(Piece& piece) {
       std::memcpy(into.data(), piece.bytes.data(), piece.bytes.size());
     }
   }
-  if (piece.offset + piece.bytes.size() == piece.frame.length) client.frame_arrived(piece.frame);
+  if (piece.offset + piece.bytes.size() == piece.frame.payload_bytes())
+    client->frame_arrived(piece.frame);
   peer.after_work();
 }
 
-Link::Link(World& world, SimPeer& dialler, SimPeer& acceptor)
+Link::Link(World& world, Side dialler, Side acceptor, unsigned lanes)
     : world_(world), dialler_(dialler), acceptor_(acceptor) {
   const std::size_t kernel_bytes = (16u << 10) << world.rng.below(4);
-  for (unsigned lane = 0; lane < world.options.lanes; ++lane)
+  for (unsigned lane = 0; lane < lanes; ++lane)
     for (const End sender : {End::dialler, End::acceptor})
       streams_[static_cast<int>(sender)].push_back(
           std::make_unique<LaneStream>(world, *this, sender, kernel_bytes));
@@ -145,14 +149,14 @@ void Link::tell_of_close(End end, const std::string& why) {
   }
   peer(end).run([this, end, why] {
     if (closed_[static_cast<int>(end)]) return;
-    peer(end).door().link_lost(*this, end, wire::LinkFault::broke, why);
+    host(end).link_lost(*this, end, wire::LinkFault::broke, why);
   });
 }
 
 void Link::lost_pings(End end) {
   peer(end).run([this, end] {
     if (open(end))
-      peer(end).door().link_lost(*this, end, wire::LinkFault::unanswered, "no answer to pings");
+      host(end).link_lost(*this, end, wire::LinkFault::unanswered, "no answer to pings");
   });
 }
 

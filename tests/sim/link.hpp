@@ -10,6 +10,7 @@
 
 #include "net/lane_client.hpp"
 #include "sim/pipe.hpp"
+#include "wire/messages.hpp"
 
 namespace pccl::sim {
 
@@ -21,6 +22,16 @@ enum class End : bool { dialler, acceptor };
 constexpr End other(End end) {
   return end == End::dialler ? End::acceptor : End::dialler;
 }
+
+// What an end of a link belongs to.
+class LinkHost {
+ public:
+  virtual ~LinkHost() = default;
+  // Who sends and receives on it; null: nobody any more.
+  virtual net::LaneClient* client(const Link& link, End end) = 0;
+  virtual bool may_begin_frame(const Link& link, End end) const = 0;
+  virtual void link_lost(Link& link, End end, wire::LinkFault fault, const std::string& why) = 0;
+};
 
 // One direction of a lane.
 class LaneStream {
@@ -57,9 +68,14 @@ class LaneStream {
 
 class Link {
  public:
-  Link(World& world, SimPeer& dialler, SimPeer& acceptor);
+  struct Side {
+    SimPeer& peer;
+    LinkHost& host;
+  };
+  Link(World& world, Side dialler, Side acceptor, unsigned lanes);
 
-  SimPeer& peer(End end) const { return end == End::dialler ? dialler_ : acceptor_; }
+  LinkHost& host(End end) const { return (end == End::dialler ? dialler_ : acceptor_).host; }
+  SimPeer& peer(End end) const { return (end == End::dialler ? dialler_ : acceptor_).peer; }
   bool open(End end) const { return open_[static_cast<int>(end)]; }
   // What the other end has sent already waits until the handshake has ended here, too.
   bool opening(End end) const { return !open(end) && !closed_[static_cast<int>(end)]; }
@@ -75,7 +91,7 @@ class Link {
   void tell_of_close(End end, const std::string& why);
 
   World& world_;
-  SimPeer &dialler_, &acceptor_;
+  Side dialler_, acceptor_;
   bool open_[2] = {false, false};
   bool closed_[2] = {false, false};
   bool close_untold_[2] = {false, false};

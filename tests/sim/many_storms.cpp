@@ -47,6 +47,7 @@ Summary run_storms(std::uint64_t first, std::uint64_t last, unsigned jobs,
       summary.committed += result.committed;
       summary.faults += result.faults;
       summary.epochs += result.epochs;
+      summary.syncs += result.syncs;
       summary.events += result.events;
       summary.virtual_seconds += result.virtual_seconds;
       if (result.ok()) continue;
@@ -66,10 +67,12 @@ Summary run_storms(std::uint64_t first, std::uint64_t last, unsigned jobs,
 
 std::string describe(const Summary& summary) {
   return fmt::format(
-      "{} storms in {:.1f} s: {} ops ({} committed), {} faults, {} epochs, {} events, {:.1f} hours "
+      "{} storms in {:.1f} s: {} ops ({} committed), {} syncs, {} faults, {} epochs, {} events, "
+      "{:.1f} hours "
       "of virtual time, {} violations",
-      summary.storms, summary.seconds, summary.ops, summary.committed, summary.faults,
-      summary.epochs, summary.events, summary.virtual_seconds / 3600, summary.failures.size());
+      summary.storms, summary.seconds, summary.ops, summary.committed, summary.syncs,
+      summary.faults, summary.epochs, summary.events, summary.virtual_seconds / 3600,
+      summary.failures.size());
 }
 
 }  // namespace pccl::sim

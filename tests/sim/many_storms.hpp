@@ -16,7 +16,7 @@ struct Failure {
 };
 
 struct Summary {
-  std::size_t storms = 0, ops = 0, committed = 0, faults = 0, epochs = 0;
+  std::size_t storms = 0, ops = 0, committed = 0, syncs = 0, faults = 0, epochs = 0;
   std::uint64_t events = 0;
   double virtual_seconds = 0, seconds = 0;
   std::vector<Failure> failures;  // in order of their seeds

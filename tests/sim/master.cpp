@@ -13,8 +13,10 @@ Term next_term(Term term) {  // further than the epochs of a life can get
 }  // namespace
 
 MasterHost::MasterHost(World& world) : Process(world.timeline), world_(world) {
-  machine_.emplace(MasterSettings{.term = term_ = next_term(term_),
-                                  .random = [&world] { return world.rng.next(); }});
+  machine_.emplace(MasterSettings{
+      .term = term_ = next_term(term_),
+      .accept_restored_state = true,  // else a group that loses its last holder is stuck
+      .random = [&world] { return world.rng.next(); }});
 }
 
 void MasterHost::kill() {
@@ -34,6 +36,7 @@ void MasterHost::start() {
   begin_again();
   // Newcomers would get in at once: nobody tells this master that there is a run.
   machine_.emplace(MasterSettings{.term = term_ = next_term(term_),
+                                  .accept_restored_state = true,
                                   .grace = std::chrono::seconds(1),
                                   .random = [this] { return world_.rng.next(); }});
   step(TimePassed{});
@@ -101,6 +104,7 @@ void MasterHost::carry_out(MasterEffect& effect) {
   } else {
     const std::string& text = std::get<Note>(effect).text;
     if (text.starts_with("removes ")) removal_ = text;
+    if (text.starts_with("accepts the restored ")) world_.ledger.history_begins_anew();
     world_.trace.print("master  {}", text);
   }
 }
@@ -141,6 +145,7 @@ void MasterHost::sent(const Control& control, const wire::Message& message) {
     ledger.installed(to, *installed);
   if (const auto* verdict = std::get_if<wire::OpVerdict>(&message)) ledger.decided(to, *verdict);
   if (const auto* result = std::get_if<wire::CallResult>(&message)) ledger.answered(to, *result);
+  if (const auto* result = std::get_if<wire::SyncResult>(&message)) ledger.sync_ended(to, *result);
   if (const auto* beat = std::get_if<wire::Heartbeat>(&message)) ledger.watermark(to, *beat);
 }
 
@@ -154,6 +159,7 @@ void MasterHost::heard(const Control& control, const wire::Message& message) {
   if (const auto* ready = std::get_if<wire::LinksReady>(&message))
     world_.ledger.links_ready(found->second, ready->epoch);
   if (std::holds_alternative<wire::Call>(message)) world_.ledger.called(found->second);
+  if (std::holds_alternative<wire::SyncOffer>(message)) world_.ledger.offered(found->second);
 }
 
 }  // namespace pccl::sim

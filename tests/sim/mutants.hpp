@@ -19,6 +19,8 @@ inline constexpr std::array mutants{
     std::pair{Mutant::pending_counted_as_members, std::string_view("pending_counted_as_members")},
     std::pair{Mutant::mismatch_ignored, std::string_view("mismatch_ignored")},
     std::pair{Mutant::frozen_peer_kept, std::string_view("frozen_peer_kept")},
+    std::pair{Mutant::sync_forgets_a_member, std::string_view("sync_forgets_a_member")},
+    std::pair{Mutant::sync_done_too_early, std::string_view("sync_done_too_early")},
     std::pair{Mutant::waits_for_nobody, std::string_view("waits_for_nobody")},
     std::pair{Mutant::known_verdict_ignored, std::string_view("known_verdict_ignored")},
     std::pair{Mutant::known_answer_ignored, std::string_view("known_answer_ignored")},

@@ -14,6 +14,8 @@ using namespace membership;
 namespace {
 constexpr std::uint16_t first_port = 48150;
 constexpr Duration buffers_watched = 2s;  // after the end of their op
+constexpr Duration transfer_patience = 6s;
+constexpr Duration transfer_check_interval = 100ms;
 }  // namespace
 
 SimPeer::SimPeer(World& world, int slot, PeerOptions options)
@@ -23,7 +25,8 @@ SimPeer::SimPeer(World& world, int slot, PeerOptions options)
       options_(std::move(options)),
       name_(fmt::format("#{}", slot)),
       core_(std::make_unique<node::PeerCore>(PeerSettings{.group = options_.group}, *this)),
-      door_(world, *this) {
+      door_(world, *this),
+      state_door_(world, *this) {
   if (options_.group != Group{}) name_ += fmt::format("/{}", options_.group.value);
 }
 
@@ -61,6 +64,7 @@ void SimPeer::kill() {
       control_->close_at_peer(reset);
     });
   door_.close_all("its process was killed");
+  state_door_.close_all("its process was killed");
 }
 
 void SimPeer::leave() {
@@ -71,6 +75,7 @@ void SimPeer::leave() {
     script_ = {};
     handle(LeaveRequested{});
     door_.close_all("it left the run");
+    state_door_.close_all("it left the run");
     die();
     doing = "gone";
   });
@@ -88,6 +93,7 @@ void SimPeer::exit() {
   doing = "gone";
   if (control_ != nullptr) control_->close_at_peer(false);
   door_.close_all("its process ended");
+  state_door_.close_all("its process ended");
 }
 
 void SimPeer::handle(const PeerEvent& event) {
@@ -97,10 +103,19 @@ void SimPeer::handle(const PeerEvent& event) {
 
 void SimPeer::after_work() {
   if (!alive()) return;
+  core_->check_transfer(world_.timeline.now(), transfer_patience);
   core_->settle(world_.timeline.now());
   if (machine().standing() == PeerMachine::Standing::accepted)
     world_.ledger.entered(id(), machine().epoch(), machine().ring());
   door_.kick();
+  state_door_.kick();
+}
+
+std::vector<std::pair<Link*, End>> SimPeer::open_links() const {
+  auto links = door_.open_links();
+  const auto more = state_door_.open_links();
+  links.insert(links.end(), more.begin(), more.end());
+  return links;
 }
 
 void SimPeer::post(PeerEvent event) {
@@ -192,6 +207,36 @@ void SimPeer::call_ended(const Outcome& outcome, bool peers_pending) {
   open(called_);
 }
 
+void SimPeer::move_state(const MoveState& move) {
+  if (options_.mute) return;
+  state_door_.move(move);
+  watch_transfer();
+}
+
+void SimPeer::watch_transfer() {
+  later(transfer_check_interval, [this] {
+    after_work();
+    if (core_->transfer() != nullptr) watch_transfer();
+  });
+}
+
+void SimPeer::drop_source(const PeerId& holder, const std::string& why) {
+  state_door_.source_failed(holder, why);
+}
+
+void SimPeer::close_state() {
+  state_door_.close_all("the sync is over");
+}
+
+void SimPeer::sync_ended(node::EndedSync ended) {
+  world_.trace.mix("synced", slot_, static_cast<int>(ended.outcome.status));
+  world_.trace.print("{}      sync: {} {}", name(), name_of(ended.outcome.status),
+                     ended.outcome.why);
+  syncing_ = false;
+  sync_outcome_ = std::move(ended);
+  open(synced_);
+}
+
 void SimPeer::note(const std::string& text) {
   world_.trace.print("{}      {}", name(), text);
 }
@@ -213,7 +258,7 @@ void SimPeer::resume(std::coroutine_handle<> waiter) {
 
 Task<Outcome> SimPeer::connect() {
   connected_ = {};
-  core_->handle(ConnectRequested{p2p().port}, world_.timeline.now());
+  core_->handle(ConnectRequested{p2p().port, p2p().port}, world_.timeline.now());
   dial_master();
   co_await connected_;
   co_return connect_outcome_;
@@ -224,6 +269,39 @@ Task<SimPeer::CallEnded> SimPeer::call(wire::CallKind what) {
   handle(CallRequested{what});
   co_await called_;
   co_return call_outcome_;
+}
+
+Task<Outcome> SimPeer::sync(SyncStrategy strategy) {
+  synced_ = {};
+  syncing_ = true;
+  const auto prepared = std::make_shared<node::PreparedState>();
+  const Outcome usable = node::prepare(state.entries(), *prepared);
+  PCCL_REQUIRE(usable.ok(), "Internal", "{}", usable.why);
+  const Digest offered = prepared->digest.content;
+  core_->synchronize({.strategy = strategy,
+                      .revision = Revision{revision},
+                      .keys = prepared->keys,
+                      .content = offered,
+                      .whole = offered != state.mixture},
+                     prepared, world_.timeline.now());
+  after_work();
+  co_await synced_;
+  node::read_again(*prepared);
+  const Digest content = prepared->digest.content;
+  if (sync_outcome_.outcome.ok()) {
+    world_.ledger.synced(id(), sync_outcome_.revision, content);
+    PCCL_REQUIRE(sync_outcome_.revision.value >= revision || std::exchange(history_lost_, false),
+                 "Revisions never go back", "{} had {} and has {}", name(), revision,
+                 sync_outcome_.revision.value);
+    revision = sync_outcome_.revision.value;
+    state.mixture.reset();
+    ++syncs_done;
+  } else {
+    last_failure = sync_outcome_.outcome.why;
+    history_lost_ = true;
+    if (!sync_outcome_.incomplete.empty()) state.mixture = content;
+  }
+  co_return sync_outcome_.outcome;
 }
 
 OpHandle SimPeer::launch(const OpSpec& spec, std::uint32_t amount, bool in_place) {
@@ -338,6 +416,8 @@ void SimPeer::check_touch(const std::byte* at, std::size_t bytes, const char* ho
   const auto overlaps = [&](const Buffer& buffer) {
     return buffer && at < buffer->data() + buffer->size() && buffer->data() < at + bytes;
   };
+  PCCL_REQUIRE(syncing_ || !state.overlaps(at, bytes), "Buffers",
+               "{}: the shared state is {} outside of a sync", name(), how);
   for (const Retired& retired : retired_)
     PCCL_REQUIRE(!overlaps(retired.buffer), "Buffers", "{}: a buffer is {} after the end of its op",
                  name(), how);

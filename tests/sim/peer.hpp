@@ -14,6 +14,8 @@
 #include "sim/control.hpp"
 #include "sim/door.hpp"
 #include "sim/process.hpp"
+#include "sim/state.hpp"
+#include "sim/state_door.hpp"
 #include "sim/task.hpp"
 #include "sim/values.hpp"
 
@@ -52,9 +54,8 @@ class SimPeer final : public Process, public node::PeerIo {
   const membership::PeerMachine& machine() const { return core_->machine(); }
   Door& door() { return door_; }
   Control* control() const { return control_; }
-  net::LaneClient& lane_client(End end) {
-    return end == End::dialler ? core_->outgoing() : core_->incoming();
-  }
+  StateDoor& state_door() { return state_door_; }
+  std::vector<std::pair<Link*, End>> open_links() const;
 
   void start();
   void kill();        // SIGKILL: its sockets close
@@ -78,6 +79,8 @@ class SimPeer final : public Process, public node::PeerIo {
     bool peers_pending = false;
   };
   Task<CallEnded> call(wire::CallKind what);
+  // The revision of success is in `revision` then.
+  Task<Outcome> sync(SyncStrategy strategy = SyncStrategy::enforce_popular);
   struct Launched {
     OpHandle handle;
     bool in_place;
@@ -106,8 +109,12 @@ class SimPeer final : public Process, public node::PeerIo {
   std::string doing = "starting";    // for a human who looks at a stuck run
   bool misdescribe_next_op = false;  // a bug of the application, injected
   bool call_wrongly_next = false;
+  bool corrupt_next = false;
   Duration pause_next{0};
   std::uint32_t step = 0;  // of the training loop
+  std::uint64_t revision = 0;
+  SimState state;
+  std::uint64_t syncs_done = 0;
 
  private:
   using Buffer = std::unique_ptr<std::vector<std::byte>>;
@@ -135,7 +142,12 @@ class SimPeer final : public Process, public node::PeerIo {
   void op_ended(OpHandle handle, node::EndedOp ended) override;
   void connect_ended(const Outcome& outcome) override;
   void call_ended(const Outcome& outcome, bool peers_pending) override;
+  void move_state(const membership::MoveState& move) override;
+  void drop_source(const PeerId& holder, const std::string& why) override;
+  void close_state() override;
+  void sync_ended(node::EndedSync ended) override;
   void note(const std::string& text) override;
+  void watch_transfer();
 
   void handle(const membership::PeerEvent& event);
   void exit();
@@ -152,6 +164,7 @@ class SimPeer final : public Process, public node::PeerIo {
   std::string name_;
   std::unique_ptr<node::PeerCore> core_;
   Door door_;
+  StateDoor state_door_;
   Control* control_ = nullptr;
   std::uint64_t timer_ = 0;
   std::string blame_;
@@ -160,6 +173,10 @@ class SimPeer final : public Process, public node::PeerIo {
   Gate connected_, called_;
   Outcome connect_outcome_;
   CallEnded call_outcome_;
+  Gate synced_;
+  node::EndedSync sync_outcome_;
+  bool history_lost_ = false;  // the group starts from what is left of it
+  bool syncing_ = false;       // the library may touch the state
   std::map<OpHandle, std::unique_ptr<Op>> ops_;
   Op* launching_ = nullptr;
   std::uint32_t last_result_ = 0;

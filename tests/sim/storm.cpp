@@ -39,6 +39,7 @@ class Storm {
     result.peers = world_.peers().size();
     result.ops = world_.ledger.ops_launched();
     result.committed = world_.ledger.ops_committed();
+    result.syncs = world_.ledger.syncs();
     result.faults = faults_;
     result.epochs = world_.ledger.epochs();
     result.events = world_.timeline.steps();
@@ -50,6 +51,7 @@ class Storm {
   WorldOptions world_options() {
     WorldOptions world{.seed = options_.seed, .trace = options_.trace};
     world.lanes = 1 + static_cast<unsigned>(rng_.below(3));
+    world.syncs_state = rng_.chance(0.4);
     world.asks_before_updating = rng_.chance(0.7);
     world.ops_per_step = 1 + static_cast<std::uint32_t>(rng_.below(6));
     world.largest_op_bytes = rng_.chance(0.06) ? 1 << 20 : (32 << 10) << rng_.below(3);
@@ -127,6 +129,7 @@ class Storm {
         Fault{"misdescribe", 6, &Storm::misdescribe},
         Fault{"wrong_call", 4, &Storm::call_wrongly},
         Fault{"pause", 4, &Storm::pause},
+        Fault{"corrupt_state", 4, &Storm::corrupt_state},
     };
     unsigned total = 0;
     for (const Fault& fault : faults) total += allowed(fault.name) ? fault.weight : 0;
@@ -261,6 +264,7 @@ class Storm {
 
   void misdescribe(SimPeer& peer) { peer.misdescribe_next_op = true; }
   void call_wrongly(SimPeer& peer) { peer.call_wrongly_next = true; }
+  void corrupt_state(SimPeer& peer) { peer.corrupt_next = true; }
   void pause(SimPeer& peer) { peer.pause_next = between(50ms, 4s); }
 
   // ---- the calm

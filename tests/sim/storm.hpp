@@ -18,7 +18,7 @@ struct StormResult {
   std::string invariant;  // the broken one; empty: all is well
   std::string text;
   std::uint64_t hash = 0;  // of everything that happened
-  std::size_t peers = 0, ops = 0, committed = 0, faults = 0, epochs = 0;
+  std::size_t peers = 0, ops = 0, committed = 0, syncs = 0, faults = 0, epochs = 0;
   std::uint64_t events = 0;
   double virtual_seconds = 0;
 

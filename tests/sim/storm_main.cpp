@@ -28,10 +28,11 @@ int replay(StormOptions options) {
   std::fflush(stdout);
   const StormResult result = run_storm(options);
   fmt::print(
-      "seed {}: {} peers, {} ops ({} committed), {} faults, {} epochs, {} events, {:.1f} s of "
+      "seed {}: {} peers, {} ops ({} committed), {} syncs, {} faults, {} epochs, {} events, {:.1f} "
+      "s of "
       "virtual time, trace {:016x}\n",
-      options.seed, result.peers, result.ops, result.committed, result.faults, result.epochs,
-      result.events, result.virtual_seconds, result.hash);
+      options.seed, result.peers, result.ops, result.committed, result.syncs, result.faults,
+      result.epochs, result.events, result.virtual_seconds, result.hash);
   if (result.ok()) return 0;
   fmt::print("{}\n", result.text);
   return 1;

@@ -30,6 +30,12 @@ TEST(Storm, EverySeedKeepsThePromises) {
   expect_no_failures(run_storms(1, storms(), 2));
 }
 
+// Hardly anything else goes wrong, so that rings around paths are looked for again and again.
+TEST(Storm, OfCutPaths) {
+  expect_no_failures(
+      run_storms(1, storms() / 5, 2, {"path_cut", "dial_trouble", "newcomers", "kill"}));
+}
+
 TEST(Storm, SeedsThatWereEverRed) {
   std::ifstream seeds(PCCL_SIM_SEEDS);
   ASSERT_TRUE(seeds.good());

@@ -45,14 +45,14 @@ void World::freeze(SimPeer& peer) {
   peer.blame("it was frozen");
   // Its neighbours' pings stay unanswered; its kernel acknowledges everything.
   ++peer.freezes;
-  for (const auto& [link, end] : peer.door().open_links()) watch_pings(*link, other(end));
+  for (const auto& [link, end] : peer.open_links()) watch_pings(*link, other(end));
 }
 
 void World::thaw(SimPeer& peer) {
   trace.print("fault   thaw {}", peer.name());
   peer.thaw();
   // It did not run, so it gives its neighbours fresh deadlines.
-  for (const auto& [link, end] : peer.door().open_links()) watch_pings(*link, end);
+  for (const auto& [link, end] : peer.open_links()) watch_pings(*link, end);
 }
 
 // What silences a link at one end; 0: nothing.
@@ -75,12 +75,12 @@ void World::cut_path(SimPeer& from, SimPeer& to) {
   paths.cut(from.slot(), to.slot());
   from.blame("a path of it was cut");
   to.blame("a path of it was cut");
-  for (const auto& [link, end] : from.door().open_links())
+  for (const auto& [link, end] : from.open_links())
     if (&link->peer(other(end)) == &to) {
       watch_pings(*link, end);
       watch_pings(*link, other(end));
     }
-  for (const auto& [link, end] : to.door().open_links())
+  for (const auto& [link, end] : to.open_links())
     if (&link->peer(other(end)) == &from) {
       watch_pings(*link, end);
       watch_pings(*link, other(end));
@@ -146,8 +146,8 @@ bool World::run_until(const std::function<bool()>& condition, Duration limit) {
   return true;
 }
 
-Link& World::new_link(SimPeer& dialler, SimPeer& acceptor) {
-  links_.push_back(std::make_unique<Link>(*this, dialler, acceptor));
+Link& World::new_link(Link::Side dialler, Link::Side acceptor, unsigned lanes) {
+  links_.push_back(std::make_unique<Link>(*this, dialler, acceptor, lanes));
   return *links_.back();
 }
 

@@ -24,6 +24,7 @@ struct WorldOptions {
   unsigned lanes = 2;                // of a link
   bool asks_before_updating = true;  // applications: pcclArePeersPending first
   std::uint32_t ops_per_step = 3;    // at most
+  bool syncs_state = false;          // applications: a shared state, and its revision is the step
   std::uint64_t largest_op_bytes = 64 << 10;
   Duration compute{5'000'000};  // of a training step, at most
   Duration trip{1'000'000};     // of a packet, at most, nearly always
@@ -56,7 +57,7 @@ class World {
   bool run_until(const std::function<bool()>& condition, Duration limit);
 
   // ---- for the parts
-  Link& new_link(SimPeer& dialler, SimPeer& acceptor);
+  Link& new_link(Link::Side dialler, Link::Side acceptor, unsigned lanes);
   Control& new_control(SimPeer& peer);
   Duration between(Duration least, Duration most);
   Duration link_delay();

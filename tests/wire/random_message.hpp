@@ -38,6 +38,7 @@ class Randomizer {
     fill(id.value);
   }
   void fill(PeerId& peer) { peer = {rng_.next(), rng_.next()}; }
+  void fill(Digest& digest) { fill(digest.octets); }
   void fill(OpKey& key) {
     fill(key.epoch);
     fill(key.tag);

@@ -1,6 +1,5 @@
 #include "diloco.hpp"
 
-#include <bit>
 #include <cstdio>
 
 namespace train_bytes {
@@ -10,25 +9,6 @@ namespace {
 constexpr std::size_t held_out_window_count = 1024;
 
 }  // namespace
-
-std::vector<std::uint32_t> SharedState::to_words() const {
-  std::vector<std::uint32_t> words{step};
-  for (const float value : parameters) words.push_back(std::bit_cast<std::uint32_t>(value));
-  for (const float value : velocity) words.push_back(std::bit_cast<std::uint32_t>(value));
-  return words;
-}
-
-SharedState SharedState::from_words(std::span<const std::uint32_t> words) {
-  SharedState state{.step = words[0], .parameters = {}, .velocity = {}};
-  const std::size_t half = (words.size() - 1) / 2;
-  for (const auto word : words.subspan(1, half)) {
-    state.parameters.push_back(std::bit_cast<float>(word));
-  }
-  for (const auto word : words.subspan(1 + half)) {
-    state.velocity.push_back(std::bit_cast<float>(word));
-  }
-  return state;
-}
 
 std::string SharedState::parameter_hash() const {
   std::uint64_t hash = 0xcbf29ce484222325;

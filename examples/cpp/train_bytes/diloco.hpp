@@ -20,10 +20,6 @@ struct SharedState {
   std::vector<float> parameters;
   std::vector<float> velocity;  // Nesterov's momentum
 
-  // The state as plain words, so that one all-reduce can carry it.
-  std::vector<std::uint32_t> to_words() const;
-  static SharedState from_words(std::span<const std::uint32_t> words);
-
   // 64-bit FNV-1a of the parameters' bytes, in hexadecimal.
   std::string parameter_hash() const;
 };
@@ -41,7 +37,7 @@ class DiLoCo {
   DiLoCo(const TextData& text, Settings settings);
 
   const SharedState& state() const { return state_; }
-  void adopt(SharedState state) { state_ = std::move(state); }
+  SharedState& state() { return state_; }  // for a sync to overwrite
 
   // Walks inner_steps away from the shared parameters and returns where from minus where to.
   // Changes nothing that is shared.

@@ -84,6 +84,16 @@ bool Group::all_reduce(void* values, std::size_t count, pcclDataType_t type, pcc
   }
 }
 
+bool Group::synchronize(std::uint64_t& revision, std::span<pcclTensorInfo_t> entries) {
+  pcclSharedState_t state{revision, entries.size(), entries.data()};
+  pcclSharedStateSyncInfo_t info{};
+  const pcclResult_t result = pcclSynchronizeSharedState(
+      communicator_, &state, PCCL_SHARED_STATE_SYNC_STRATEGY_ENFORCE_POPULAR, &info);
+  if (result != pcclSuccess) throw RemovedFromRun(describe("pcclSynchronizeSharedState", result));
+  revision = state.revision;
+  return info.rx_bytes > 0;
+}
+
 int Group::world_size() const {
   int world_size = 0;
   const auto attribute = PCCL_ATTRIBUTE_PEER_GROUP_WORLD_SIZE;

@@ -1,7 +1,7 @@
 // A seat in the run: the C API with a destructor, and three outcomes instead of thirteen codes.
 //
 //   success              the call did what its name says, on every peer
-//   false (all_reduce)   a peer was lost, or the membership is news to us: nothing happened, on
+//   false                a peer was lost, or the membership is news to us: nothing happened, on
 //                        any peer; try again with those who remain
 //   RemovedFromRun       the run goes on without us (we were frozen or cut off): take a new seat
 //
@@ -40,14 +40,14 @@ class Group {
   [[nodiscard]] bool all_reduce(std::span<float> values, pcclRedOp_t op, std::uint64_t tag) {
     return all_reduce(values.data(), values.size(), pcclFloat, op, tag);
   }
-  [[nodiscard]] bool all_reduce(std::span<std::uint32_t> values, pcclRedOp_t op,
-                                std::uint64_t tag) {
-    return all_reduce(values.data(), values.size(), pcclUint32, op, tag);
-  }
   [[nodiscard]] bool all_reduce(std::span<std::uint64_t> values, pcclRedOp_t op,
                                 std::uint64_t tag) {
     return all_reduce(values.data(), values.size(), pcclUint64, op, tag);
   }
+
+  // Collective: afterwards all peers hold the same revision of the same entries. Whoever is behind
+  // takes over what the others have; true if this peer did.
+  bool synchronize(std::uint64_t& revision, std::span<pcclTensorInfo_t> entries);
 
   // As of the last admission, connect or failed all_reduce.
   int world_size() const;

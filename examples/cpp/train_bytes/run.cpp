@@ -4,7 +4,6 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
-#include <random>
 #include <thread>
 #include <utility>
 
@@ -12,7 +11,7 @@ namespace train_bytes {
 namespace {
 
 // One name per all-reduce of the sequence, the same on all peers.
-enum Tag : std::uint64_t { roll_call_tag, election_tag, state_tag, average_tag };
+enum Tag : std::uint64_t { company_tag, average_tag };
 
 constexpr auto pause_while_waiting = std::chrono::milliseconds(100);
 
@@ -26,13 +25,12 @@ std::string text(const char* format, Values... values) {
 }  // namespace
 
 Run::Run(DiLoCo& training, RunOptions options)
-    : training_(training), options_(std::move(options)), ballot_(std::random_device{}()) {}
+    : training_(training), options_(std::move(options)) {}
 
 RunReport Run::train() {
   while (training_.state().step < options_.steps) {
     try {
-      needs_state_ = true;
-      walk_.reset();
+      new_here_ = true;
       Group group(options_.master_addresses, options_.peer_group);
       train_in(group);
     } catch (const RemovedFromRun& removed) {
@@ -73,38 +71,36 @@ void Run::one_outer_step(Group& group) {
 
 // After `together` all peers of the group hold the same state.
 Run::Gathering Run::gather(Group& group) {
-  const bool at_start = training_.state().step == 0 && !walk_;
-  const bool want_company = at_start && group.world_size() < options_.start_peers;
-  std::array<std::uint64_t, 2> roll_call{needs_state_ ? 1u : 0u, want_company ? 1u : 0u};
-  if (!group.all_reduce(roll_call, pcclSum, roll_call_tag)) return Gathering::peer_lost;
-  const auto [newcomers, waiting] = roll_call;
-
-  if (newcomers > 0 && !hand_over(group, newcomers)) return Gathering::peer_lost;
-  return waiting > 0 ? Gathering::waiting : Gathering::together;
+  synchronize(group);
+  if (training_.state().step > 0) return Gathering::together;
+  std::array<std::uint64_t, 1> waiting{group.world_size() < options_.start_peers ? 1u : 0u};
+  if (!group.all_reduce(waiting, pcclSum, company_tag)) return Gathering::peer_lost;
+  return waiting[0] > 0 ? Gathering::waiting : Gathering::together;
 }
 
-// All peers take over the state of one of them, the donor: the peer that has come furthest, so that
-// a newcomer with fresh weights never wins over a trained model. A maximum elects it. A second
-// maximum carries its state, as words, because everybody else contributes zeros. (If all are new,
-// step 0 of one of them wins.)
-bool Run::hand_over(Group& group, std::uint64_t newcomers) {
-  const std::uint64_t candidacy = std::uint64_t{training_.state().step} << 32 | ballot_;
-  std::array<std::uint64_t, 1> winner{candidacy};
-  if (!group.all_reduce(winner, pcclMax, election_tag)) return false;
+// The step is the revision: a newcomer's 0 is behind everybody else's, so it takes over a state and
+// never gives one. (If all are new, one of them wins.)
+void Run::synchronize(Group& group) {
+  SharedState& state = training_.state();
+  std::array<pcclTensorInfo_t, 2> entries{};
+  entries[0] = {"parameters", state.parameters.data(), state.parameters.size(),
+                pcclFloat,    pcclDeviceCpu,           false};
+  entries[1] = {"velocity", state.velocity.data(), state.velocity.size(),
+                pcclFloat,  pcclDeviceCpu,         false};
+  std::uint64_t revision = state.step;
+  const bool replaced = group.synchronize(revision, entries);
+  if (replaced || revision != state.step) walk_.reset();  // it began at other weights
+  state.step = static_cast<std::uint32_t>(revision);
 
-  std::vector<std::uint32_t> words = training_.state().to_words();
-  if (winner[0] != candidacy) std::fill(words.begin(), words.end(), 0);
-  if (!group.all_reduce(words, pcclMax, state_tag)) return false;
-  training_.adopt(SharedState::from_words(words));
-  walk_.reset();  // it began at other weights
-
-  const auto world_size = static_cast<std::uint64_t>(group.world_size());
-  report_.peers_seen =
-      needs_state_ ? std::max(report_.peers_seen, world_size) : report_.peers_seen + newcomers;
+  const int before = std::exchange(world_size_, group.world_size());
+  if (!new_here_ && world_size_ <= before) return;
+  if (new_here_)
+    report_.peers_seen = std::max(report_.peers_seen, static_cast<std::uint64_t>(world_size_));
+  else
+    report_.peers_seen += static_cast<std::uint64_t>(world_size_ - before);
   if (report_.steps_taken == 0) report_.first_loss = training_.held_out_loss();
-  say_where_we_are(group, needs_state_ ? "joined at " : "newcomers at ");
-  needs_state_ = false;
-  return true;
+  say_where_we_are(group, new_here_ ? "joined at " : "newcomers at ");
+  new_here_ = false;
 }
 
 void Run::say_where_we_are(const Group& group, const char* event) const {

@@ -1,25 +1,25 @@
 // The membership loop: how a peer trains with whoever is there, while peers come, go and come back.
 //
 //   admit       collective   let in whoever waits; a newcomer skips this once
-//   roll call   sum          who lacks the shared state, who still waits for company?
-//   hand-over   maximum      only if somebody lacks it: one peer's state becomes everybody's
+//   sync        collective   one state for all: who is new or behind takes over the others'
+//   company     sum          only before the very first step: does anybody wait for more peers?
 //   walk        local        H inner steps, the expensive part, done once per outer step
 //   average     average      of the walks; then every peer takes the same outer step
 //
-// Every outer step is this sequence. When an all-reduce fails because a peer was lost, start over
-// at the roll call; a walk that is done is kept. A peer alone goes on alone, until somebody waits.
+// Every outer step is this sequence, and the outer step's number is the revision of the state. When
+// an all-reduce fails because a peer was lost, start over at the sync; a walk that is done is kept.
+// A peer alone goes on alone, until somebody waits.
 //
 // Why nobody ends up in another place than the others:
-//  - Each decision (hand over? who is the donor? wait? go on?) depends only on the result of a
-//    collective, and that is the same on all peers.
-//  - From the roll call to the average nothing refreshes the membership, so these all-reduces
-//    belong to the one epoch in which the roll call succeeded, and in one epoch an all-reduce
-//    succeeds on all members or fails on all. So whoever fails, fails with all survivors, in the
-//    same all-reduce, and all of them start over at the roll call.
-//  - A death during `admit` fails nothing there; it shows in the roll call, which is where one
-//    starts over anyway.
-//  - Newcomers enter in `admit` only, so the next thing anybody does with them is a roll call, and
-//    no average is taken before all have the same state.
+//  - Each decision (wait? go on?) depends only on the result of a collective, and that is the same
+//    on all peers.
+//  - From the sync to the average nothing refreshes the membership, so the average belongs to the
+//    epoch of the last admission, and in one epoch an all-reduce succeeds on all members or fails
+//    on all. So whoever fails, fails with all survivors, and all of them start over at the sync.
+//  - A death during `admit` or the sync fails nothing there; it shows in the average.
+//  - Newcomers enter in `admit` only, so the next thing anybody does with them is a sync: no
+//    average is taken before all have the same state, and the walk of a state that a sync has
+//    replaced is thrown away.
 #pragma once
 
 #include <pccl.h>
@@ -64,7 +64,7 @@ class Run {
   void train_in(Group& group);
   void one_outer_step(Group& group);
   Gathering gather(Group& group);
-  bool hand_over(Group& group, std::uint64_t newcomers);
+  void synchronize(Group& group);
   void say(const std::string& text) const;
   void say_where_we_are(const Group& group, const char* event) const;
   void say_peer_lost(const Group& group) const;
@@ -72,8 +72,8 @@ class Run {
   DiLoCo& training_;
   RunOptions options_;
   RunReport report_;
-  std::uint32_t ballot_;                    // random: settles the choice of a donor among equals
-  bool needs_state_ = true;                 // until the first hand-over in the current seat
+  bool new_here_ = true;                    // until the first sync in the current seat
+  int world_size_ = 1;                      // at the last sync
   std::optional<std::vector<float>> walk_;  // this step's pseudo-gradient, once computed
 };
 

@@ -1,0 +1,212 @@
+// Syncs of the shared state. When all members of a group have offered theirs, one content is
+// elected; who has another one fetches it from those who have it, and becomes a holder when it has
+// all of it. The sync ends when nobody fetches any more, and fails only when no holder is left.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "base/limits.hpp"
+#include "base/mutant.hpp"
+#include "membership/master_machine.hpp"
+
+namespace pccl::membership {
+
+namespace {
+
+std::string text_of(const wire::StateEntry& entry) {
+  return fmt::format("\"{}\" ({} x {}{})", entry.name, entry.count, name_of(entry.type),
+                     entry.may_differ ? ", content may differ" : "");
+}
+
+std::string first_difference(const wire::StateDescribed& its, const wire::StateDescribed& ours) {
+  for (std::size_t i = 0; i < std::min(its.entries.size(), ours.entries.size()); ++i)
+    if (its.entries[i] != ours.entries[i])
+      return fmt::format("entry {} is {}, the group has {}", i, text_of(its.entries[i]),
+                         text_of(ours.entries[i]));
+  if (its.total != ours.total)
+    return fmt::format("it has {} entries, the group {}", its.total, ours.total);
+  return fmt::format("the first difference is after entry {}", its.entries.size());
+}
+
+}  // namespace
+
+void MasterMachine::on_sync_offer(Peer& peer, const wire::SyncOffer& offer) {
+  if (!peer.accepted) return remove(peer.id, "protocol error: a sync before admission");
+  if (peer.call) return remove(peer.id, "protocol error: two calls at once");
+  peer.call = wire::Call{offer.call, wire::CallKind::synchronize};
+  peer.offer = offer;
+  peer.description.reset();
+}
+
+void MasterMachine::start_complete_syncs() {
+  std::vector<Group> complete;
+  for (const auto& [group, state] : groups_) {
+    if (state.sync || state.ring.empty()) continue;
+    const auto offers = [this](PeerId id) { return find(id) != nullptr && find(id)->offer; };
+    const auto needed = static_cast<std::ptrdiff_t>(state.ring.size()) -
+                        (mutant(Mutant::sync_forgets_a_member) && state.ring.size() > 2);
+    if (std::count_if(state.ring.begin(), state.ring.end(), offers) >= needed)
+      complete.push_back(group);
+  }
+  for (const Group group : complete) start_sync(group);
+}
+
+// Whoever is refused is removed, and the rest vote anew.
+void MasterMachine::start_sync(Group group) {
+  while (true) {
+    GroupState& state = groups_.at(group);
+    state.sync.reset();
+    if (state.ring.empty()) return;
+    std::vector<StateVote> votes;
+    bool all_described = true;
+    for (const PeerId id : state.ring) {
+      const Peer& peer = peers_.at(id);
+      if (!peer.offer) continue;  // only with a mutant
+      votes.push_back({id, *peer.offer});
+      all_described = all_described && peer.description;
+    }
+    StateElection election = elect_state(votes, state.history, settings_.accept_restored_state);
+    if (election.keys_differ && !all_described) {
+      state.sync.emplace().describing = now_ + settings_.peer_timeout;
+      for (const PeerId id : state.ring)
+        if (peers_.at(id).offer) send(peers_.at(id), wire::StateWanted{peers_.at(id).call->call});
+      return;
+    }
+    if (election.refused.empty()) {
+      if (!election.outcome.ok()) return finish_sync(state, election.outcome);
+      return begin_transfer(state, election);
+    }
+    for (auto& [id, why] : election.refused) {
+      refuse_entries(state, id, why);
+      remove(id, why);
+    }
+  }
+}
+
+// Adds what differs, where the entries do.
+void MasterMachine::refuse_entries(GroupState& state, PeerId refused, std::string& why) const {
+  const Peer* const its = find(refused);
+  if (its == nullptr || !its->description) return;
+  for (const PeerId id : state.ring) {
+    const Peer* const other = find(id);
+    if (other == nullptr || !other->description || other->offer->keys == its->offer->keys) continue;
+    why += ": " + first_difference(*its->description, *other->description);
+    return;
+  }
+}
+
+void MasterMachine::on_state_described(Peer& peer, const wire::StateDescribed& described) {
+  if (!peer.call || peer.call->call != described.call) return;
+  peer.description = described;
+  GroupState& state = groups_.at(peer.group);
+  if (!state.sync || !state.sync->describing) return;
+  if (std::all_of(state.ring.begin(), state.ring.end(),
+                  [this](PeerId id) { return peers_.at(id).description.has_value(); }))
+    start_sync(peer.group);
+}
+
+void MasterMachine::close_overdue_descriptions() {
+  std::vector<PeerId> late;
+  for (const auto& [group, state] : groups_)
+    if (state.sync && state.sync->describing && now_ > *state.sync->describing)
+      std::copy_if(state.ring.begin(), state.ring.end(), std::back_inserter(late),
+                   [this](PeerId id) { return !peers_.at(id).description; });
+  for (const PeerId id : late)
+    remove(id, "it did not say what its shared state is made of, in time");
+}
+
+void MasterMachine::begin_transfer(GroupState& state, const StateElection& election) {
+  Sync& sync = state.sync.emplace();
+  sync.revision = election.revision;
+  sync.content = election.content;
+  sync.token = random_token();
+  sync.holders = {election.holders.begin(), election.holders.end()};
+  sync.fetching = {election.fetchers.begin(), election.fetchers.end()};
+  if (election.restored)
+    note(fmt::format("accepts the restored revision {} of the shared state, although {} was due",
+                     sync.revision.value, state.history.next->value));
+  note(fmt::format("elects revision {} of the shared state, content {}: {} peers hold it, {} fetch",
+                   sync.revision.value, short_name(sync.content), sync.holders.size(),
+                   sync.fetching.size()));
+  if (sync.fetching.empty()) return finish_sync(state, {});
+  for (const PeerId id : state.ring)
+    if (peers_.at(id).offer) send_elected(state, peers_.at(id));
+}
+
+// Every fetcher is given as many holders as it can use, each another choice of them.
+void MasterMachine::send_elected(const GroupState& state, const Peer& peer) {
+  const Sync& sync = *state.sync;
+  wire::SyncElected elected{.call = peer.call->call,
+                            .revision = sync.revision,
+                            .content = sync.content,
+                            .token = sync.token,
+                            .holders = {}};
+  const std::vector<PeerId> holders{sync.holders.begin(), sync.holders.end()};
+  const auto rank = static_cast<std::size_t>(
+      std::find(state.ring.begin(), state.ring.end(), peer.id) - state.ring.begin());
+  for (std::size_t i = 0; i < std::min(holders.size(), limits::state_sources); ++i) {
+    const Peer& holder = peers_.at(holders[(rank + i) % holders.size()]);
+    elected.holders.push_back({holder.id, holder.state});
+  }
+  send(peer, std::move(elected));
+}
+
+void MasterMachine::on_sync_done(Peer& peer, const wire::SyncDone& done) {
+  if (!peer.call || peer.call->call != done.call) return;
+  GroupState& state = groups_.at(peer.group);
+  if (!state.sync || !state.sync->fetching.contains(peer.id)) return;
+  if (done.status != Status::ok)
+    return remove(peer.id, "it could not fetch the shared state: " + done.why);
+  state.sync->fetching.erase(peer.id);
+  state.sync->holders.insert(peer.id);
+  if (state.sync->fetching.empty() || mutant(Mutant::sync_done_too_early))
+    return finish_sync(state, {});
+  for (const PeerId id : state.sync->fetching) send_elected(state, peers_.at(id));
+}
+
+void MasterMachine::sync_goes_on_without(GroupState& state, PeerId lost) {
+  if (!state.sync) return;
+  Sync& sync = *state.sync;
+  if (sync.describing) return state.sync.reset();  // evaluated anew with those who remain
+  sync.fetching.erase(lost);
+  const bool held = sync.holders.erase(lost) > 0;
+  if (sync.holders.empty())
+    return finish_sync(
+        state, {Status::invalid_usage, "the last holder of the elected shared state was lost"});
+  if (sync.fetching.empty()) return finish_sync(state, {});
+  if (held)
+    for (const PeerId id : sync.fetching) send_elected(state, peers_.at(id));
+}
+
+void MasterMachine::finish_sync(GroupState& state, const Outcome& outcome) {
+  if (outcome.ok()) state.history = {state.sync->revision.next(), state.sync->content};
+  state.syncs = state.syncs.next();
+  wire::SyncResult result{.round = state.syncs, .status = outcome.status, .why = outcome.why};
+  if (state.history.next) {
+    result.synchronised = true;
+    result.revision = Revision{state.history.next->value - 1};
+    result.content = state.history.last_content;
+  }
+  note(outcome.ok()
+           ? fmt::format("revision {} of the shared state is synchronised", result.revision.value)
+           : "a sync of the shared state fails: " + outcome.why);
+  state.sync.reset();
+  for (const PeerId id : state.ring)
+    if (Peer& peer = peers_.at(id); peer.offer) answer_sync(peer, result);
+}
+
+void MasterMachine::answer_sync(Peer& peer, wire::SyncResult result) {
+  result.call = peer.call->call;
+  peer.call.reset();
+  peer.offer.reset();
+  peer.description.reset();
+  send(peer, std::move(result));
+}
+
+bool MasterMachine::any_sync_running() const {
+  return std::any_of(groups_.begin(), groups_.end(),
+                     [](const auto& entry) { return entry.second.sync.has_value(); });
+}
+
+}  // namespace pccl::membership

@@ -1,0 +1,69 @@
+#include "node/door.hpp"
+
+#include "base/limits.hpp"
+#include "base/log.hpp"
+
+namespace pccl::node {
+
+Outcome Door::listen(bool v6, std::uint16_t port) {
+  Endpoint any;
+  any.address.v6 = v6;
+  any.port = port;
+  return listener_.listen_at_or_above(any, [this](net::FileDescriptor socket, Endpoint remote) {
+    visit(std::move(socket), remote);
+  });
+}
+
+void Door::visit(net::FileDescriptor socket, Endpoint remote) {
+  if (visitors_.size() >= limits::unintroduced_in_total)
+    refuse(visitors_.begin()->first, "too many connections at the door");
+  const VisitorId id = next_visitor_++;
+  Visitor& visitor = visitors_[id];
+  visitor.deadline = net::Loop::now() + limits::handshake_deadline;
+  visitor.channel = std::make_unique<net::ControlChannel>(
+      net::Stream(loop_, std::move(socket), remote), limits::greeting_frame_bytes);
+  visitor.channel->start([this, id](const wire::Frame& frame) { hear(id, frame); },
+                         [this, id](const std::string&) { visitors_.erase(id); });
+}
+
+void Door::hear(VisitorId id, const wire::Frame& frame) {
+  Visitor& visitor = visitors_.at(id);
+  if (visitor.greeting)
+    return refuse(id, "protocol error: a second message before the first was answered");
+  visitor.greeting = frame.message;
+  judge_(id, frame.message);
+}
+
+void Door::ask_again() {
+  std::vector<std::pair<VisitorId, wire::Message>> waiting;
+  for (const auto& [id, visitor] : visitors_)
+    if (visitor.greeting) waiting.emplace_back(id, *visitor.greeting);
+  for (const auto& [id, greeting] : waiting)
+    if (visitors_.contains(id)) judge_(id, greeting);
+}
+
+std::pair<net::Stream, std::vector<std::byte>> Door::admit(VisitorId id) {
+  const auto channel = std::move(visitors_.at(id).channel);
+  visitors_.erase(id);
+  channel->send(Term{}, wire::LaneWelcome{});
+  return channel->release();
+}
+
+void Door::refuse(VisitorId id, const std::string& why) {
+  const auto found = visitors_.find(id);
+  if (found == visitors_.end()) return;
+  log()->debug("refuses a connection from {}: {}", to_string(found->second.channel->remote()), why);
+  found->second.channel->send(Term{}, wire::Refused{why});
+  found->second.channel->close_after_sending();
+  visitors_.erase(found);
+}
+
+void Door::close_overdue(Instant now) {
+  std::vector<VisitorId> overdue;
+  for (const auto& [id, visitor] : visitors_)
+    if (now > visitor.deadline) overdue.push_back(id);
+  for (const VisitorId id : overdue)
+    refuse(id, "no greeting in time, or one that nothing here ever explained");
+}
+
+}  // namespace pccl::node

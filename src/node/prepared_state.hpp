@@ -1,0 +1,32 @@
+// A shared state as a sync needs it: where its bytes are, how they are cut, and what they are.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/digest.hpp"
+#include "node/peer_node.hpp"
+#include "shared_state/block_map.hpp"
+#include "shared_state/digest_state.hpp"
+#include "shared_state/state_view.hpp"
+#include "wire/messages.hpp"
+
+namespace pccl::node {
+
+struct PreparedState {
+  std::vector<wire::StateEntry> entries;          // all of them
+  std::vector<std::size_t> entry_of;              // of each tensor: its index among the entries
+  std::vector<shared_state::TensorView> tensors;  // those that must be equal
+  shared_state::BlockMap map;
+  shared_state::StateDigest digest;
+  Digest keys;  // of the entries
+};
+
+// Reads every tensor once, with several threads where that pays.
+Outcome prepare(const std::vector<StateEntry>& entries, PreparedState& prepared);
+
+// The same tensors with other bytes: reads them again.
+void read_again(PreparedState& prepared);
+
+}  // namespace pccl::node

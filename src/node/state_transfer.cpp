@@ -1,0 +1,201 @@
+#include "node/state_transfer.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace pccl::node {
+
+namespace {
+
+using shared_state::Answer;
+using shared_state::Request;
+using shared_state::What;
+
+Answer answer_of(const wire::BulkHeader& frame) {
+  return {frame.kind == wire::BulkKind::digests ? What::digests : What::block, frame.position,
+          frame.length};
+}
+
+// The engine names who fetches by peer; two connections of one peer are two receivers.
+PeerId name_of(ReceiverId id) {
+  return {1, id};
+}
+
+}  // namespace
+
+// A lane to a holder: requests out, answers in.
+class StateTransfer::Source final : public net::LaneClient {
+ public:
+  Source(shared_state::Fetch& fetch, const PeerId& holder, const Instant& now)
+      : fetch_(fetch), holder_(holder), now_(now) {}
+
+  std::optional<wire::BulkHeader> next_frame() override {
+    const auto request = fetch_.next_request(holder_, now_);
+    if (!request) return std::nullopt;
+    if (request->what == What::digests)
+      return wire::BulkHeader{wire::BulkKind::digests_wanted, {}, request->index, request->count};
+    return wire::BulkHeader{wire::BulkKind::block_wanted, {}, request->index, 0};
+  }
+  std::span<const std::byte> payload(const wire::BulkHeader&, std::size_t) override { return {}; }
+  void frame_sent(const wire::BulkHeader&) override {}
+
+  bool frame_begins(const wire::BulkHeader& frame, std::string& why) override {
+    if (frame.kind == wire::BulkKind::block || frame.kind == wire::BulkKind::digests)
+      return fetch_.answer_begins(holder_, answer_of(frame), why);
+    why = "protocol error: a holder of the shared state sends blocks and digests";
+    return false;
+  }
+  std::span<std::byte> destination(const wire::BulkHeader& frame, std::size_t offset) override {
+    return fetch_.destination(holder_, answer_of(frame), offset);
+  }
+  void frame_arrived(const wire::BulkHeader& frame) override {
+    fetch_.answer_arrived(holder_, answer_of(frame), now_);
+  }
+
+ private:
+  shared_state::Fetch& fetch_;
+  PeerId holder_;
+  const Instant& now_;
+};
+
+// A lane to somebody who fetches: answers out, requests in.
+class StateTransfer::Receiver final : public net::LaneClient {
+ public:
+  Receiver(std::optional<shared_state::Holder>& holder, ReceiverId id)
+      : holder_(holder), name_(name_of(id)) {}
+
+  std::optional<wire::BulkHeader> next_frame() override {
+    if (!holder_) return std::nullopt;
+    const auto answer = holder_->next_answer(name_);
+    if (!answer) return std::nullopt;
+    return wire::BulkHeader{
+        answer->what == What::digests ? wire::BulkKind::digests : wire::BulkKind::block,
+        {},
+        answer->index,
+        answer->length};
+  }
+  std::span<const std::byte> payload(const wire::BulkHeader& frame, std::size_t offset) override {
+    return holder_->payload(answer_of(frame), offset);
+  }
+  void frame_sent(const wire::BulkHeader& frame) override {
+    holder_->answer_sent(name_, answer_of(frame));
+  }
+
+  bool frame_begins(const wire::BulkHeader& frame, std::string& why) override {
+    if (frame.kind != wire::BulkKind::block_wanted &&
+        frame.kind != wire::BulkKind::digests_wanted) {
+      why = "protocol error: who fetches the shared state asks for blocks and digests";
+      return false;
+    }
+    if (!holder_) {
+      why = "this peer does not hold the elected content yet";
+      return false;
+    }
+    const bool digests = frame.kind == wire::BulkKind::digests_wanted;
+    return holder_->request_arrived(
+        name_, {digests ? What::digests : What::block, frame.position, digests ? frame.length : 1},
+        why);
+  }
+  std::span<std::byte> destination(const wire::BulkHeader&, std::size_t) override { return {}; }
+  void frame_arrived(const wire::BulkHeader&) override {}
+
+ private:
+  std::optional<shared_state::Holder>& holder_;
+  PeerId name_;
+};
+
+StateTransfer::StateTransfer(std::shared_ptr<const PreparedState> state)
+    : state_(std::move(state)) {}
+StateTransfer::~StateTransfer() = default;
+
+void StateTransfer::move(const membership::MoveState& move) {
+  elected_ = move.elected.content;
+  if (!move.fetch) {
+    if (!holder_) serve(state_->digest.blocks);
+    return;
+  }
+  told_ = false;  // a master that was restarted has not heard of it
+  if (!fetch_)
+    fetch_.emplace(state_->tensors, state_->map,
+                   unknown_.empty() ? state_->digest.blocks : unknown_, move.elected.content);
+  std::map<PeerId, bool> named;
+  for (const wire::StateHolder& holder : move.elected.holders)
+    named[holder.peer] = given_up_[holder.peer];
+  given_up_ = std::move(named);
+}
+
+void StateTransfer::start_over() {
+  if (fetch_) unknown_.assign(state_->map.blocks(), Digest{});
+  sources_.clear();
+  receivers_.clear();
+  holder_.reset();
+  fetch_.reset();
+  given_up_.clear();
+}
+
+void StateTransfer::serve(std::span<const Digest> digests) {
+  if (!holder_) holder_.emplace(state_->tensors, state_->map, digests);
+}
+
+net::LaneClient& StateTransfer::source(const PeerId& holder) {
+  fetch_->add_source(holder);
+  return *(sources_[holder] = std::make_unique<Source>(*fetch_, holder, now_));
+}
+
+net::LaneClient& StateTransfer::receiver(ReceiverId id) {
+  return *(receivers_[id] = std::make_unique<Receiver>(holder_, id));
+}
+
+void StateTransfer::source_lost(const PeerId& holder, const std::string& why, bool for_good) {
+  if (fetch_) fetch_->source_lost(holder);
+  sources_.erase(holder);
+  last_loss_ = fmt::format("holder {}: {}", short_name(holder), why);
+  if (const auto named = given_up_.find(holder); named != given_up_.end())
+    named->second = named->second || for_good;
+}
+
+void StateTransfer::receiver_lost(ReceiverId id) {
+  if (holder_) holder_->receiver_lost(name_of(id));
+  receivers_.erase(id);
+}
+
+std::vector<shared_state::LostSource> StateTransfer::sources_to_drop(Duration patience) {
+  if (!fetch_) return {};
+  std::vector<shared_state::LostSource> drop = fetch_->take_dropped();
+  for (shared_state::LostSource& stalled : fetch_->stalled(now_, patience))
+    drop.push_back(std::move(stalled));
+  return drop;
+}
+
+void StateTransfer::grant_fresh_deadlines() {
+  if (fetch_) fetch_->grant_fresh_deadlines(now_);
+}
+
+std::optional<Outcome> StateTransfer::take_outcome() {
+  if (!fetch_ || told_) return std::nullopt;
+  if (fetch_->finished()) {
+    told_ = true;
+    serve(fetch_->elected_digests());
+    return Outcome{};
+  }
+  if (std::all_of(given_up_.begin(), given_up_.end(),
+                  [](const auto& named) { return named.second; })) {
+    told_ = true;
+    return Outcome{
+        Status::peer_lost,
+        "none of the holders of the elected shared state can be reached or trusted; " + last_loss_};
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> StateTransfer::incomplete_entries() const {
+  std::vector<std::string> names;
+  if (!fetch_) return names;
+  for (const std::uint32_t tensor : fetch_->incomplete_tensors())
+    names.push_back(state_->entries[state_->entry_of[tensor]].name);
+  return names;
+}
+
+}  // namespace pccl::node

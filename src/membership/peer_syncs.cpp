@@ -14,7 +14,7 @@ void PeerMachine::on(const SyncRequested& event) {
   }
   call_ = wire::Call{next_call_, wire::CallKind::synchronize};
   next_call_ = next_call_.next();
-  sync_.emplace().offer = event.offer;
+  sync_ = Sync{event.offer, std::nullopt, false};
   sync_->offer.call = call_->call;
   send(sync_->offer);
 }

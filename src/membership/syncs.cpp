@@ -68,7 +68,7 @@ void MasterMachine::start_sync(Group group) {
     }
     StateElection election = elect_state(votes, state.history, settings_.accept_restored_state);
     if (election.keys_differ && !all_described) {
-      state.sync.emplace().describing = now_ + settings_.peer_timeout;
+      state.sync = Sync{.describing = now_ + settings_.peer_timeout};
       for (const PeerId id : state.ring)
         if (peers_.at(id).offer) send(peers_.at(id), wire::StateWanted{peers_.at(id).call->call});
       return;
@@ -117,7 +117,8 @@ void MasterMachine::close_overdue_descriptions() {
 }
 
 void MasterMachine::begin_transfer(GroupState& state, const StateElection& election) {
-  Sync& sync = state.sync.emplace();
+  state.sync = Sync{};
+  Sync& sync = *state.sync;
   sync.revision = election.revision;
   sync.content = election.content;
   sync.token = random_token();

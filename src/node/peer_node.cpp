@@ -278,7 +278,7 @@ void PeerNode::Impl::check_time() {
     session_->links->check_pings(now, overslept);
     session_->state_links->check_pings(now, overslept);
     if (overslept && session_->core->transfer() != nullptr)
-      session_->core->transfer()->grant_fresh_deadlines();
+      session_->core->transfer()->grant_fresh_deadlines(now);
   }
   feed(membership::PeerTimePassed{});
 }

@@ -157,7 +157,8 @@ std::vector<shared_state::LostSource> StateTransfer::sources_to_drop(Duration pa
   return drop;
 }
 
-void StateTransfer::grant_fresh_deadlines() {
+void StateTransfer::grant_fresh_deadlines(Instant now) {
+  now_ = now;
   if (fetch_) fetch_->grant_fresh_deadlines(now_);
 }
 

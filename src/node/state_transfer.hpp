@@ -39,11 +39,10 @@ class StateTransfer {
 
   // After frames have moved, and a few times a second.
   std::vector<shared_state::LostSource> sources_to_drop(Duration patience);
-  void grant_fresh_deadlines();
+  void grant_fresh_deadlines(Instant now);  // this process has stood still
   // Once: the fetch has ended.
   std::optional<Outcome> take_outcome();
 
-  bool fetching() const { return fetch_ && !told_; }
   std::uint64_t tx_bytes() const { return holder_ ? holder_->bytes_sent() : 0; }
   std::uint64_t rx_bytes() const { return fetch_ ? fetch_->progress().bytes_received : 0; }
   std::vector<std::string> incomplete_entries() const;

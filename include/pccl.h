@@ -323,7 +323,9 @@ PCCL_EXPORT pcclResult_t pcclSynchronizeSharedState(const pcclComm_t *communicat
 /* Makes a master for one run. No I/O; works before pcclInit.  errors: pcclInvalidArgument (NULL). */
 PCCL_EXPORT pcclResult_t pcclCreateMaster(ccoip_socket_address_t listen_address, pcclMasterInstance_t **master_handle_out);
 
-/* Binds and starts serving on a thread of its own; returns at once.
+/* Binds and starts serving on a thread of its own; returns at once. A master that takes the place of one that
+ * has died, at the same address, takes up its run: the peers tell it what it has to know. For PCCL_MASTER_GRACE
+ * (seconds, default 1) it waits for such peers before it lets the first peer into an empty run.
  *   errors   pcclInvalidArgument: NULL. pcclInvalidUsage: port in use, or launched before. */
 PCCL_EXPORT pcclResult_t pcclRunMaster(pcclMasterInstance_t *master_instance);
 

@@ -63,6 +63,11 @@ Duration master_timeout_from_environment() {
   return environment_seconds("PCCL_MASTER_TIMEOUT", 60s, 100ms, 24h);
 }
 
+Duration master_grace_from_environment() {
+  using namespace std::chrono_literals;
+  return environment_seconds("PCCL_MASTER_GRACE", 1s, 0s, 1h);
+}
+
 Duration straggler_timeout_from_environment() {
   using namespace std::chrono_literals;
   return environment_seconds("PCCL_STRAGGLER_TIMEOUT", 0s, 0s, 240h);

@@ -24,6 +24,7 @@ bool remove_stragglers_from_environment();      // PCCL_REMOVE_STRAGGLERS
 
 Duration peer_timeout_from_environment();       // PCCL_PEER_TIMEOUT, default 3 s
 Duration master_timeout_from_environment();     // PCCL_MASTER_TIMEOUT, default 60 s
+Duration master_grace_from_environment();       // PCCL_MASTER_GRACE, default 1 s
 Duration straggler_timeout_from_environment();  // PCCL_STRAGGLER_TIMEOUT, default 0: off
 Duration connect_timeout_from_environment();    // PCCL_CONNECT_TIMEOUT, default 0: no limit
 

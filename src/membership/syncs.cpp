@@ -181,11 +181,13 @@ void MasterMachine::sync_goes_on_without(GroupState& state, PeerId lost) {
 }
 
 void MasterMachine::finish_sync(GroupState& state, const Outcome& outcome) {
-  wire::SyncResult result{.status = outcome.status, .why = outcome.why};
-  if (outcome.ok()) {
-    result.revision = state.sync->revision;
-    result.content = state.sync->content;
-    state.history = {state.sync->revision.next(), state.sync->content};
+  if (outcome.ok()) state.history = {state.sync->revision.next(), state.sync->content};
+  state.syncs = state.syncs.next();
+  wire::SyncResult result{.round = state.syncs, .status = outcome.status, .why = outcome.why};
+  if (state.history.next) {
+    result.synchronised = true;
+    result.revision = Revision{state.history.next->value - 1};
+    result.content = state.history.last_content;
   }
   note(outcome.ok()
            ? fmt::format("revision {} of the shared state is synchronised", result.revision.value)

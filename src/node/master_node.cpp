@@ -50,6 +50,7 @@ class MasterNode::Impl {
         machine_({.term = new_term(),
                   .peer_timeout = options.peer_timeout,
                   .accept_restored_state = options.accept_restored_state,
+                  .grace = options.grace,
                   .random = random_number,
                   .straggler_timeout = options.straggler_timeout,
                   .remove_stragglers = options.remove_stragglers,
@@ -103,6 +104,7 @@ Outcome MasterNode::Impl::run() {
   if (!listening.ok()) return listening;
   launched_ = true;
   log()->info("the master listens on {}", to_string(listener_.local()));
+  feed(membership::TimePassed{});  // its life begins
   thread_ = std::thread([this] {
     loop_.run();
     // Interrupted: the peers see the connections end.

@@ -15,6 +15,7 @@ struct MasterOptions {
   bool accept_restored_state = false;  // membership/state_election.hpp
   Duration straggler_timeout{0};       // 0: off
   bool remove_stragglers = false;
+  Duration grace = std::chrono::seconds(1);  // for the peers of a life before, ahead of newcomers
 };
 
 class MasterNode {

@@ -111,20 +111,32 @@ StateTransfer::StateTransfer(std::shared_ptr<const PreparedState> state)
 StateTransfer::~StateTransfer() = default;
 
 void StateTransfer::move(const membership::MoveState& move) {
+  elected_ = move.elected.content;
   if (!move.fetch) {
-    if (!holder_ && !fetch_) serve(state_->digest.blocks);
+    if (!holder_) serve(state_->digest.blocks);
     return;
   }
+  told_ = false;  // a master that was restarted has not heard of it
   if (!fetch_)
-    fetch_.emplace(state_->tensors, state_->map, state_->digest.blocks, move.elected.content);
+    fetch_.emplace(state_->tensors, state_->map,
+                   unknown_.empty() ? state_->digest.blocks : unknown_, move.elected.content);
   std::map<PeerId, bool> named;
   for (const wire::StateHolder& holder : move.elected.holders)
     named[holder.peer] = given_up_[holder.peer];
   given_up_ = std::move(named);
 }
 
+void StateTransfer::start_over() {
+  if (fetch_) unknown_.assign(state_->map.blocks(), Digest{});
+  sources_.clear();
+  receivers_.clear();
+  holder_.reset();
+  fetch_.reset();
+  given_up_.clear();
+}
+
 void StateTransfer::serve(std::span<const Digest> digests) {
-  holder_.emplace(state_->tensors, state_->map, digests);
+  if (!holder_) holder_.emplace(state_->tensors, state_->map, digests);
 }
 
 net::LaneClient& StateTransfer::source(const PeerId& holder) {

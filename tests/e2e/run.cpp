@@ -200,6 +200,8 @@ LiveRun::LiveRun(RunOptions options) : options_(std::move(options)) {
 void LiveRun::start_master() {
   Process::Options options;
   options.environment["PCCL_LOG_LEVEL"] = "INFO";
+  // The first one meets nobody of a life before, and need not wait for them.
+  if (master_ == nullptr) options.environment["PCCL_MASTER_GRACE"] = "0";
   options.network_namespace = options_.master_namespace;
   const std::string host = options_.v6 ? "[::1]" : options_.host;
   std::vector<std::string> arguments{E2E_MASTER, "--listen", host + ":" + std::to_string(port_),

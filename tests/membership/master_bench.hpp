@@ -21,9 +21,13 @@ IpAddress loopback();
 
 class MasterBench {
  public:
-  explicit MasterBench(Duration straggler_timeout = Duration{0}, bool remove_stragglers = false)
+  explicit MasterBench(Duration grace = Duration{0}) : MasterBench(Duration{0}, false, grace) {
+    if (grace > Duration{0}) step(TimePassed{});  // its life begins
+  }
+  MasterBench(Duration straggler_timeout, bool remove_stragglers, Duration grace = Duration{0})
       : machine_({.term = bench_term,
                   .peer_timeout = peer_timeout,
+                  .grace = grace,
                   .random = [this] { return rng_.next(); },
                   .straggler_timeout = straggler_timeout,
                   .remove_stragglers = remove_stragglers,
@@ -80,6 +84,7 @@ class MasterBench {
  private:
   void step(const MasterEvent& event);
 
+  Duration grace_;
   Rng rng_{1};
   Instant now_{std::chrono::hours(1)};
   std::optional<Instant> wake_at_;

@@ -49,6 +49,7 @@ class World {
   void heal_path(SimPeer& from, SimPeer& to);
   void break_link(SimPeer& from);  // its link to the next rank is reset
   void cut_off_from_master(SimPeer& peer, bool up, bool down);
+  void close_controls_of_master();      // as the kernel does for a process that has died
   void heal_all(bool thaw_all = true);  // else frozen peers stay so, for good
 
   // ---- time. Invariants are checked as things happen; a violation is thrown.

@@ -235,7 +235,7 @@ void MasterMachine::remove(PeerId id, const std::string& why, bool tell) {
   if (peer.accepted) {
     recover(peer.group, reason);
     if (const auto group = groups_.find(peer.group); group != groups_.end())
-      sync_goes_on_without(group->second, id);
+      sync_goes_on_without_the_lost(group->second);
   } else if (admission_ && admission_->erase(id) > 0) {
     propose_admission(peer.group);
     continue_admission();

@@ -273,7 +273,7 @@ class MasterMachine {
   void refuse_entries(GroupState& state, PeerId refused, std::string& why) const;
   void send_elected(const GroupState& state, const Peer& peer);
   void close_overdue_descriptions();
-  void sync_goes_on_without(GroupState& state, PeerId lost);
+  void sync_goes_on_without_the_lost(GroupState& state);
   void finish_sync(GroupState& state, const Outcome& outcome);
   void answer_sync(Peer& peer, wire::SyncResult result);
   bool any_sync_running() const;

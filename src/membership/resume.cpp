@@ -87,6 +87,7 @@ struct MasterMachine::Settlement {
 // ----------------------------------------------------------------------------------
 
 void MasterMachine::resume_peer(Connection connection, const wire::Resume& resume, Term term) {
+  settle_when_due();  // this one may be too late
   // Its connection may end here later than there; until then somebody else could say so.
   if (peers_.contains(resume.peer))
     return refuse(connection, "the former connection of this peer still stands here");

@@ -166,12 +166,14 @@ void MasterMachine::on_sync_done(Peer& peer, const wire::SyncDone& done) {
   for (const PeerId id : state.sync->fetching) send_elected(state, peers_.at(id));
 }
 
-void MasterMachine::sync_goes_on_without(GroupState& state, PeerId lost) {
+// One loss may bring about another: all of them are gone before the first is told of here.
+void MasterMachine::sync_goes_on_without_the_lost(GroupState& state) {
   if (!state.sync) return;
   Sync& sync = *state.sync;
   if (sync.describing) return state.sync.reset();  // evaluated anew with those who remain
-  sync.fetching.erase(lost);
-  const bool held = sync.holders.erase(lost) > 0;
+  const auto lost = [this](PeerId id) { return !peers_.contains(id); };
+  std::erase_if(sync.fetching, lost);
+  const bool held = std::erase_if(sync.holders, lost) > 0;
   if (sync.holders.empty())
     return finish_sync(
         state, {Status::invalid_usage, "the last holder of the elected shared state was lost"});

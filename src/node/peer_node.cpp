@@ -114,7 +114,7 @@ class PeerNode::Impl final : public PeerIo {
 
   Callers callers_;
   // What a sync that broke off has left of the shared state: no content that anybody has elected.
-  std::optional<Digest> mixture_;
+  Mixture mixture_;
 };
 
 // ---- connect
@@ -382,18 +382,16 @@ Outcome PeerNode::Impl::synchronize(const SyncRequest& request, SyncInfo& info) 
                                    .revision = Revision{request.revision},
                                    .keys = state->keys,
                                    .content = state->digest.content,
-                                   .whole = state->digest.content != mixture_},
+                                   .whole = !mixture_.is(state->digest.content)},
                                   state, net::Loop::now());
     });
   }
   EndedSync& ended = wait_for(*promise);
   if (ended.outcome.ok()) {
     info = {ended.revision.value, ended.tx_bytes, ended.rx_bytes};
-    mixture_.reset();
-  } else if (!ended.incomplete.empty()) {
+    mixture_.none();
+  } else if (!ended.incomplete.empty() && mixture_.broke_off(*state)) {
     ended.outcome.why += "; incomplete now: " + listed(ended.incomplete);
-    read_again(*state);
-    mixture_ = state->digest.content;
   }
   return ended.outcome;
 }

@@ -116,7 +116,12 @@ void StateTransfer::move(const membership::MoveState& move) {
     if (!holder_) serve(state_->digest.blocks);
     return;
   }
-  told_ = false;  // a master that was restarted has not heard of it
+  // A master that was restarted has not heard of what came of it; and holders that had not heard of
+  // the former election serve this one.
+  if (std::exchange(election_, move.elected.token) != move.elected.token) {
+    told_ = false;
+    given_up_.clear();
+  }
   if (!fetch_)
     fetch_.emplace(state_->tensors, state_->map,
                    unknown_.empty() ? state_->digest.blocks : unknown_, move.elected.content);

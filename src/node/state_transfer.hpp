@@ -68,6 +68,7 @@ class StateTransfer {
   std::string last_loss_;
   bool told_ = false;
   std::optional<Digest> elected_;
+  wire::Token election_{};
   std::vector<Digest> unknown_;  // of blocks that have been written to since they were read
 };
 

@@ -51,8 +51,8 @@ Task<bool> synchronise(SimPeer& peer) {
       peer.step = static_cast<std::uint32_t>(peer.revision);
       co_return true;
     }
-    if (!peer.state.mixture) continue;
-    peer.state.fill(peer.options().group, 0, static_cast<std::uint64_t>(peer.slot()));
+    if (!std::exchange(peer.state.broken_off, false)) continue;
+    peer.state.fill(peer.options().group, 0, peer.world().rng.next());
     peer.revision = 0;  // as if restored from a checkpoint
   }
   co_return false;

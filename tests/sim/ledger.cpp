@@ -63,6 +63,7 @@ void Ledger::master_died() {
 }
 
 void Ledger::master_took_over() {
+  forget_revisions_of_the_gone();
   took_over_in_life_ = life_;
   forget_what_only_the_gone_knew();
   for (auto& [id, who] : peers_) {
@@ -84,6 +85,12 @@ void Ledger::forget_what_only_the_gone_knew() {
   std::erase_if(verdicts_, lost);
   std::erase_if(open_verdicts_, lost);
   std::erase_if(rounds_, lost);
+}
+
+// A master's memory of the revisions dies with it: those who synchronised tell the next one.
+void Ledger::forget_revisions_of_the_gone() {
+  for (auto& [group, revisions] : contents_)
+    std::erase_if(revisions, [this](const auto& entry) { return gone(entry.second.had_by); });
 }
 
 void Ledger::removed(PeerId id) {
@@ -278,11 +285,13 @@ void Ledger::sync_ended(PeerId to, const wire::SyncResult& result) {
 
 void Ledger::synced(PeerId id, Revision revision, const Digest& content) {
   if (peer(id).removed) return;  // it learns late of a group that has gone on, or is no more
-  const auto [at, first] = contents_[peer(id).group].emplace(revision, content);
+  const auto [at, first] = contents_[peer(id).group].emplace(revision, Content{content, {}});
   syncs_ += first ? 1 : 0;
-  PCCL_REQUIRE(at->second == content, "Revisions never fork",
+  at->second.had_by.insert(id);
+  PCCL_REQUIRE(at->second.digest == content, "Revisions never fork",
                "revision {} of group {} is {} at {}, and was {}", revision.value,
-               peer(id).group.value, short_name(content), peer(id).name, short_name(at->second));
+               peer(id).group.value, short_name(content), peer(id).name,
+               short_name(at->second.digest));
 }
 
 // ---- the peers

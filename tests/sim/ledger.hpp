@@ -108,6 +108,7 @@ class Ledger {
   void name_run(const std::vector<PeerId>& ring);
   bool gone(const std::set<PeerId>& peers) const;  // all of them
   void forget_what_only_the_gone_knew();
+  void forget_revisions_of_the_gone();
   std::string describe(const OpName& op) const;
 
   std::map<PeerId, Peer> peers_;
@@ -116,7 +117,11 @@ class Ledger {
   std::map<VerdictName, Verdict> open_verdicts_;  // not yet had by all
   std::map<OpName, Op> ops_;
   std::map<CallRound, Round> rounds_;
-  std::map<Group, std::map<Revision, Digest>> contents_;
+  struct Content {
+    Digest digest;
+    std::set<PeerId> had_by;
+  };
+  std::map<Group, std::map<Revision, Content>> contents_;
   struct SyncRound {
     unsigned life = 0;  // of the master, from 1
     Revision revision;

@@ -282,24 +282,25 @@ Task<Outcome> SimPeer::sync(SyncStrategy strategy) {
                       .revision = Revision{revision},
                       .keys = prepared->keys,
                       .content = offered,
-                      .whole = offered != state.mixture},
+                      .whole = !state.mixture.is(offered)},
                      prepared, world_.timeline.now());
   after_work();
   co_await synced_;
-  node::read_again(*prepared);
-  const Digest content = prepared->digest.content;
   if (sync_outcome_.outcome.ok()) {
-    world_.ledger.synced(id(), sync_outcome_.revision, content);
+    node::read_again(*prepared);
+    world_.ledger.synced(id(), sync_outcome_.revision, prepared->digest.content);
     PCCL_REQUIRE(sync_outcome_.revision.value >= revision || std::exchange(history_lost_, false),
                  "Revisions never go back", "{} had {} and has {}", name(), revision,
                  sync_outcome_.revision.value);
     revision = sync_outcome_.revision.value;
-    state.mixture.reset();
+    state.mixture.none();
+    state.broken_off = false;
     ++syncs_done;
   } else {
     last_failure = sync_outcome_.outcome.why;
     history_lost_ = true;
-    if (!sync_outcome_.incomplete.empty()) state.mixture = content;
+    if (!sync_outcome_.incomplete.empty() && state.mixture.broke_off(*prepared))
+      state.broken_off = true;
   }
   co_return sync_outcome_.outcome;
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
 #include "base/log.hpp"
 
@@ -51,6 +52,11 @@ std::uint64_t environment_number(const char* name, std::uint64_t default_value,
 
 bool accept_restored_state_from_environment() {
   return environment_number("PCCL_ACCEPT_RESTORED_STATE", 0, 0, 1) == 1;
+}
+
+std::string state_file_from_environment() {
+  const char* const path = std::getenv("PCCL_STATE_FILE");
+  return path == nullptr ? "" : path;
 }
 
 Duration peer_timeout_from_environment() {

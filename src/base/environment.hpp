@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <string>
 
 #include "base/time.hpp"
 
@@ -21,6 +21,8 @@ std::uint64_t environment_number(const char* name, std::uint64_t default_value,
 // 1 or 0 (default); anything else is 0 and a warning.
 bool accept_restored_state_from_environment();  // PCCL_ACCEPT_RESTORED_STATE
 bool remove_stragglers_from_environment();      // PCCL_REMOVE_STRAGGLERS
+
+std::string state_file_from_environment();  // PCCL_STATE_FILE, default none
 
 Duration peer_timeout_from_environment();       // PCCL_PEER_TIMEOUT, default 3 s
 Duration master_timeout_from_environment();     // PCCL_MASTER_TIMEOUT, default 60 s

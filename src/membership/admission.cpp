@@ -164,6 +164,7 @@ void MasterMachine::continue_admission() {
 void MasterMachine::finish_admission() {
   if (run_ == Term{}) run_ = settings_.term;
   for (const PeerId id : *admission_) peers_.at(id).accepted = true;
+  to_remember_ = true;
   admission_.reset();
   round_ = round_.next();
   const wire::RunCounts after = counts();

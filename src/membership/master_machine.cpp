@@ -11,7 +11,7 @@ namespace pccl::membership {
 
 MasterEffects MasterMachine::step(const MasterEvent& event, Instant now) {
   now_ = now;
-  if (!opens_) opens_ = now_ + settings_.grace;
+  if (!opens_) be_born();
   if (next_tick_ && now_ > *next_tick_ + 2 * heartbeat_interval()) wake_up();
   std::visit([this](const auto& what) { on(what); }, event);
   settle_when_due();
@@ -22,6 +22,21 @@ MasterEffects MasterMachine::step(const MasterEvent& event, Instant now) {
     wake_in_time();
   }
   return std::exchange(effects_, {});
+}
+
+// A life that began with a recollection knows whether there is a run to wait for.
+void MasterMachine::be_born() {
+  const auto& before = settings_.recollection;
+  if (before && before->members.empty()) settings_.grace = Duration{0};
+  if (before && !before->members.empty())
+    settings_.grace = std::max(settings_.grace, settings_.peer_timeout);
+  opens_ = now_ + settings_.grace;
+}
+
+// A run that is being taken up again is remembered as it was.
+std::optional<Recollection> MasterMachine::take_recollection() {
+  if (resumption_ || !std::exchange(to_remember_, false)) return std::nullopt;
+  return Recollection{settings_.term, run_, accepted_peers()};
 }
 
 // Whoever has come back meanwhile may wait in the sockets behind this event.
@@ -228,6 +243,7 @@ void MasterMachine::remove(PeerId id, const std::string& why, bool tell) {
   peers_.erase(found);
   forget_paths(peer.group);
   someone_left_ = true;
+  to_remember_ = to_remember_ || peer.accepted;
   removed_.emplace_back(id, why);
   if (removed_.size() > limits::remembered_removals) removed_.pop_front();
   if (resumption_) resumption_->reports.erase(id);

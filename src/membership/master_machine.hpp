@@ -28,6 +28,7 @@
 
 #include "membership/master_events.hpp"
 #include "membership/path_book.hpp"
+#include "membership/recollection.hpp"
 #include "membership/state_election.hpp"
 
 namespace pccl::membership {
@@ -39,6 +40,7 @@ struct MasterSettings {
   // From its first step on a master may meet the peers of a life before: nobody else is let into an
   // empty run for so long.
   Duration grace{0};
+  std::optional<Recollection> recollection;  // of the life before
   std::function<std::uint64_t()> random;  // identities and tokens; unpredictable in production
   Duration straggler_timeout{0};  // who lives but makes no progress for so long is late; 0: nobody
   bool remove_stragglers = false;
@@ -50,6 +52,10 @@ class MasterMachine {
   explicit MasterMachine(MasterSettings settings) : settings_(std::move(settings)) {}
 
   MasterEffects step(const MasterEvent& event, Instant now);
+
+  // Who is accepted, if that has changed: for the next life, to be kept before the effects of the
+  // step are carried out and peers learn of it.
+  std::optional<Recollection> take_recollection();
 
   Term term() const { return settings_.term; }
   wire::RunCounts counts() const;
@@ -170,6 +176,7 @@ class MasterMachine {
   };
   struct Resumption {
     Instant deadline;
+    Term obeyed;  // the newest that somebody has obeyed before
     std::map<PeerId, Report> reports;
   };
   struct Settlement;  // of one group: resume.cpp
@@ -189,6 +196,7 @@ class MasterMachine {
   void refuse(Connection connection, std::string why);
   void close_overdue();
   void remove(PeerId id, const std::string& why, bool tell = true);
+  void be_born();
   void wake_up();
   void wake_in_time();
   Duration heartbeat_interval() const { return settings_.peer_timeout / 6; }
@@ -244,6 +252,7 @@ class MasterMachine {
   void on_report(Peer& peer, const wire::Message& message);
   void settle_when_due();
   bool everybody_is_back() const;
+  bool all_of_the_newest_rings(const std::set<PeerId>& accounted_for) const;
   static Term newest_run(const Resumption& resumption);
   void settle();
   std::map<Group, Settlement> settlements(const Resumption& resumption);
@@ -303,6 +312,7 @@ class MasterMachine {
   std::optional<Instant> opens_;  // to newcomers
   std::optional<Resumption> resumption_;
   bool resumed_ = false;                                // it is over: who comes back now is late
+  bool to_remember_ = false;                            // who is accepted has changed
   std::deque<std::pair<PeerId, std::string>> removed_;  // lately, and why
   bool someone_left_ = false;
   std::optional<std::set<PeerId>> admission_;  // a round is on: its candidates

@@ -105,6 +105,7 @@ void MasterMachine::resume_peer(Connection connection, const wire::Resume& resum
                : dismiss(connection,
                          "the master was restarted, and the run has gone on without it since");
   if (!resumption_) begin_resumption(term);
+  resumption_->obeyed = std::max(resumption_->obeyed, term);
   if (term >= settings_.term)
     return refuse(connection, fmt::format("this master's term {} is older than {}",
                                           settings_.term.value, term.value));
@@ -179,10 +180,24 @@ void MasterMachine::settle_when_due() {
   if (resumption_ && (now_ > resumption_->deadline || everybody_is_back())) settle();
 }
 
-// All reports are complete; and every peer that the newest ring of a group names, and an admission
-// that may have been installed since, is among them, or says that it has never been accepted; in as
-// many groups as anybody has counted.
+// All reports are complete, and everybody whom the last life had accepted is among them, under the
+// name of now or then. Who that is stands in its recollection, or is known to those who report.
 bool MasterMachine::everybody_is_back() const {
+  std::set<PeerId> accounted_for;
+  for (const auto& [id, report] : resumption_->reports)
+    if (!report.end) return false;
+  for (const auto& [id, peer] : peers_)
+    accounted_for.insert(resumption_->reports.contains(id) ? id : peer.formerly);
+  const auto& before = settings_.recollection;
+  if (before && before->term == resumption_->obeyed && before->run == newest_run(*resumption_))
+    return std::all_of(before->members.begin(), before->members.end(),
+                       [&](PeerId id) { return accounted_for.contains(id); });
+  return all_of_the_newest_rings(accounted_for);
+}
+
+// Every peer that the newest ring of a group names, and an admission that may have been installed
+// since; in as many groups as anybody has counted.
+bool MasterMachine::all_of_the_newest_rings(const std::set<PeerId>& accounted_for) const {
   struct Newest {
     const wire::ResumeEnd* in_force = nullptr;
     const wire::ResumeEnd* proposed = nullptr;
@@ -191,7 +206,6 @@ bool MasterMachine::everybody_is_back() const {
   std::map<Group, Newest> of_group;
   std::uint32_t groups = 0;
   for (const auto& [id, report] : resumption_->reports) {
-    if (!report.end) return false;
     if (report.end->run != run) continue;
     Newest& newest = of_group[peers_.at(id).group];
     if (!newest.in_force || report.end->epoch > newest.in_force->epoch)
@@ -204,9 +218,6 @@ bool MasterMachine::everybody_is_back() const {
   if (mutant(Mutant::waits_for_nobody)) return true;
   // One alone may have slept through the beginning of another run.
   if (resumption_->reports.size() == 1 && now_ < *opens_) return false;
-  std::set<PeerId> accounted_for;
-  for (const auto& [id, peer] : peers_)
-    accounted_for.insert(resumption_->reports.contains(id) ? id : peer.formerly);
   const auto all_of = [&](const std::vector<wire::Member>& ring) {
     return std::all_of(ring.begin(), ring.end(), [&](const wire::Member& member) {
       return accounted_for.contains(member.peer);
@@ -241,6 +252,7 @@ void MasterMachine::settle() {
   for (const auto& [id, why] : out) remove(id, why);
   const Resumption resumption = *std::exchange(resumption_, std::nullopt);
   resumed_ = !resumption.reports.empty();
+  to_remember_ = true;
   std::map<Group, Settlement> all = settlements(resumption);
   for (auto& [group, settlement] : all) restore(group, settlement);
   for (const auto& [group, settlement] : all) go_on(group, settlement);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <random>
 #include <thread>
 
@@ -26,8 +27,8 @@ double outage(const std::vector<Peer*>& peers) {
 }
 
 // kill -9 at a moment that nothing chooses; away for nothing, or for a while.
-void kill_the_master(const std::string& loop, int kills) {
-  LiveRun run;
+void kill_the_master(const std::string& loop, int kills, RunOptions options = {}) {
+  LiveRun run(std::move(options));
   const auto peers = run.join(4);
   for (Peer* peer : peers) peer->say(loop);
   for (Peer* peer : peers) peer->event("ok");
@@ -62,6 +63,25 @@ TEST(Restart, UnderSeveralAtOnce) {
 }
 TEST(Restart, UnderLargeCalls) {
   kill_the_master("loop count=1000000", 6);
+}
+
+struct TemporaryFolder {
+  TemporaryFolder() {
+    if (::mkdtemp(path.data()) == nullptr) throw std::runtime_error("no temporary folder");
+  }
+  ~TemporaryFolder() { std::filesystem::remove_all(path); }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  std::string path = std::filesystem::temp_directory_path() / "pccl-restart-XXXXXX";
+};
+
+// With a file that says whom to wait for.
+TEST(Restart, WithAStateFile) {
+  const TemporaryFolder folder;
+  const std::string file = folder.path + "/state";
+  kill_the_master("loop pump count=20000", 6, {.master_arguments = {"--state-file", file}});
+  EXPECT_GT(std::filesystem::file_size(file), 0U);
+  EXPECT_FALSE(std::filesystem::exists(file + ".new"));
 }
 
 // At moments all over a sync: before it is elected, while blocks travel, when some have the result.

@@ -24,10 +24,16 @@ class MasterBench {
   explicit MasterBench(Duration grace = Duration{0}) : MasterBench(Duration{0}, false, grace) {
     if (grace > Duration{0}) step(TimePassed{});  // its life begins
   }
-  MasterBench(Duration straggler_timeout, bool remove_stragglers, Duration grace = Duration{0})
+  explicit MasterBench(const Recollection& before)
+      : MasterBench(Duration{0}, false, std::chrono::seconds(1), before) {
+    step(TimePassed{});
+  }
+  MasterBench(Duration straggler_timeout, bool remove_stragglers, Duration grace = Duration{0},
+              const std::optional<Recollection>& before = std::nullopt)
       : machine_({.term = bench_term,
                   .peer_timeout = peer_timeout,
                   .grace = grace,
+                  .recollection = before,
                   .random = [this] { return rng_.next(); },
                   .straggler_timeout = straggler_timeout,
                   .remove_stragglers = remove_stragglers,
@@ -80,6 +86,7 @@ class MasterBench {
   MasterMachine::GroupView group(Group which = {}) { return machine_.groups().at(which); }
   Epoch epoch(Group which = {}) { return group(which).epoch; }
   Instant now() const { return now_; }
+  const Recollection& remembered() const { return remembered_; }
 
  private:
   void step(const MasterEvent& event);
@@ -90,6 +97,7 @@ class MasterBench {
   std::optional<Instant> wake_at_;
   MasterMachine machine_;
   std::vector<std::string> notes_;
+  Recollection remembered_;
   std::uint64_t next_connection_ = 1;
   std::map<std::uint64_t, std::vector<wire::Message>> sent_;
   std::map<std::uint64_t, PeerId> ids_;

@@ -272,5 +272,61 @@ TEST(Grace, NewcomersWaitForThePeersOfALifeBefore) {
   EXPECT_EQ(bench.sent<wire::EpochProposed>(newcomer).size(), 1u);
 }
 
+Recollection before(const std::vector<PeerId>& members, Term term = term_before) {
+  return {term, Term{2}, members};
+}
+
+TEST(WithARecollection, WhomItDoesNotNameNobodyWaitsFor) {
+  MasterBench bench(before({a}));
+  const auto back = bench.open();
+  bench.frame(back, wire::Resume{.peer = a}, term_before);
+  bench.frame(back, state({a, b}));  // b was removed, and a has not heard of it
+  EXPECT_FALSE(bench.machine().resuming());
+  EXPECT_EQ(bench.group().ring, std::vector<PeerId>{a});
+}
+
+TEST(WithARecollection, WhomItNamesIsWaitedFor) {
+  MasterBench bench(before({a, c}));
+  const auto back = bench.open();
+  bench.frame(back, wire::Resume{.peer = a}, term_before);
+  bench.frame(back, state({a}));  // c was let in, and a has not heard of it
+  bench.pass_alive(1100ms);
+  EXPECT_TRUE(bench.machine().resuming());
+  bench.pass_alive(test::peer_timeout);
+  EXPECT_FALSE(bench.machine().resuming());
+}
+
+TEST(WithARecollection, OfALifeBeforeTheLastOneThePeersKnowBetter) {
+  MasterBench bench(before({a}, Term{1}));
+  const auto back = bench.open();
+  bench.frame(back, wire::Resume{.peer = a}, term_before);
+  bench.frame(back, state({a, b}));
+  EXPECT_TRUE(bench.machine().resuming());
+}
+
+TEST(WithARecollection, NewcomersWaitForThoseItNamesAndForNobodyElse) {
+  MasterBench empty(before({}));
+  EXPECT_EQ(empty.sent<wire::EpochProposed>(empty.greet()).size(), 1u);
+  MasterBench bench(before({a}));
+  const auto newcomer = bench.greet();
+  bench.pass_alive(2s);
+  EXPECT_TRUE(bench.sent<wire::EpochProposed>(newcomer).empty());
+  bench.pass_alive(2s);
+  EXPECT_EQ(bench.sent<wire::EpochProposed>(newcomer).size(), 1u);
+}
+
+TEST(WithARecollection, ItNamesTheAccepted) {
+  MasterBench bench;
+  const auto peers = bench.join_many(3);
+  bench.greet();
+  EXPECT_EQ(bench.remembered().members.size(), 3u);
+  EXPECT_EQ(bench.remembered().term, bench_term);
+  EXPECT_EQ(bench.remembered().run, bench_term);
+  const PeerId lost = bench.id(peers[1]);
+  bench.close(peers[1]);
+  EXPECT_EQ(bench.remembered().members.size(), 2u);
+  for (const PeerId member : bench.remembered().members) EXPECT_NE(member, lost);
+}
+
 }  // namespace
 }  // namespace pccl::membership

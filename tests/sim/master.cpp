@@ -38,6 +38,7 @@ void MasterHost::start() {
   machine_.emplace(MasterSettings{.term = term_ = next_term(term_),
                                   .accept_restored_state = true,
                                   .grace = std::chrono::seconds(1),
+                                  .recollection = state_file_,
                                   .random = [this] { return world_.rng.next(); }});
   step(TimePassed{});
 }
@@ -80,6 +81,9 @@ void MasterHost::closed(Control& control, const std::string& why) {
 void MasterHost::step(const MasterEvent& event) {
   MasterEffects effects = machine_->step(event, world_.timeline.now());
   take_over();
+  if (const auto recollection = machine_->take_recollection();
+      recollection && world_.options.master_has_state_file)
+    state_file_ = recollection_of(to_text(*recollection));
   for (MasterEffect& effect : effects) carry_out(effect);
   if (!knows_nothing_) world_.ledger.master_stepped(machine_->counts());
 }

@@ -32,6 +32,7 @@ class MasterHost final : public Process {
 
   World& world_;
   Term term_{0};
+  std::optional<membership::Recollection> state_file_;
   std::optional<membership::MasterMachine> machine_;
   bool knows_nothing_ =
       false;  // and the ledger does: the peers of the life before are not back yet

@@ -52,6 +52,7 @@ class Storm {
     WorldOptions world{.seed = options_.seed, .trace = options_.trace};
     world.lanes = 1 + static_cast<unsigned>(rng_.below(3));
     world.syncs_state = rng_.chance(0.4);
+    world.master_has_state_file = rng_.chance(0.3);
     world.asks_before_updating = rng_.chance(0.7);
     world.ops_per_step = 1 + static_cast<std::uint32_t>(rng_.below(6));
     world.largest_op_bytes = rng_.chance(0.06) ? 1 << 20 : (32 << 10) << rng_.below(3);

@@ -25,6 +25,7 @@ struct WorldOptions {
   bool asks_before_updating = true;  // applications: pcclArePeersPending first
   std::uint32_t ops_per_step = 3;    // at most
   bool syncs_state = false;          // applications: a shared state, and its revision is the step
+  bool master_has_state_file = false;
   std::uint64_t largest_op_bytes = 64 << 10;
   Duration compute{5'000'000};  // of a training step, at most
   Duration trip{1'000'000};     // of a packet, at most, nearly always

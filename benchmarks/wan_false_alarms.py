@@ -130,7 +130,7 @@ def main():
     with wan.scratch_folder() as scratch:
         logs = arguments.keep or pathlib.Path(scratch)
         logs.mkdir(parents=True, exist_ok=True)
-        with wan.Wan(wan.build_emulator(scratch), HOSTS, *network) as wan_up:
+        with wan.Wan(wan.emulator_of(arguments.build.resolve()), HOSTS, *network) as wan_up:
             result = run(wan_up, arguments.build.resolve(), logs, arguments)
     for key, value in result.items():
         print(f"{key:32} {len(value) if key in ('removals', 'failures', 'links_doubted') else value}")

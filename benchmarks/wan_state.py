@@ -81,8 +81,8 @@ def catch_up(wan_up, arguments, logs, holders, loss):
 CASES = {"one": (1, None), "three": (HOLDERS, None), "killed": (HOLDERS, "killed"), "silent": (HOLDERS, "silent")}
 
 
-def measure(arguments, scratch, logs):
-    emulator = wan.build_emulator(scratch)
+def measure(arguments, logs):
+    emulator = wan.emulator_of(arguments.build.resolve())
     network = ["--delay-ms", str(arguments.delay_ms), "--egress-mbit", str(arguments.uplink_mbit),
                "--loss", arguments.loss]
     if arguments.congestion_control:
@@ -128,7 +128,7 @@ def show(arguments, figures):
 def main():
     arguments = options()
     with wan.scratch_folder() as scratch:
-        figures = measure(arguments, scratch, arguments.keep or pathlib.Path(scratch) / "logs")
+        figures = measure(arguments, arguments.keep or pathlib.Path(scratch) / "logs")
     return 0 if show(arguments, figures) else 1
 
 

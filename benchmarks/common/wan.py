@@ -1,5 +1,5 @@
-"""Hosts far from each other, and processes on them: the emulator of ../shared/wanem (PCCL_WANEM names
-another folder), a master, and peers that are told what to do line by line (tests/e2e/peer.cpp)."""
+"""Hosts far from each other, and processes on them: the emulator of ../shared/wanem, a master, and peers that
+are told what to do line by line (tests/e2e/peer.cpp)."""
 
 import ctypes
 import datetime
@@ -7,7 +7,6 @@ import json
 import os
 import pathlib
 import queue
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,17 +24,14 @@ def die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def build_emulator(scratch):
-    """A copy of the emulator, built in `scratch`: its folder is not ours to write to."""
-    source = pathlib.Path(os.environ.get("PCCL_WANEM", ROOT.parent / "shared" / "wanem"))
-    if not (source / "wanem.cpp").exists():
-        sys.exit(f"skipped: no WAN emulator at {source} (PCCL_WANEM names its folder)")
+def emulator_of(build):
+    """It is built beside the e2e tests, where its source is found."""
+    program = build / "tests" / "e2e" / "wanem"
+    if not program.exists():
+        sys.exit(f"skipped: no {program}: no ../shared/wanem, nor a -DPCCL_WANEM=FOLDER, when this was built")
     if os.geteuid() != 0 or not os.path.exists("/dev/net/tun"):
         sys.exit("skipped: the WAN emulator needs root and /dev/net/tun")
-    for name in ("Makefile", "wanem.cpp"):
-        shutil.copy(source / name, scratch)
-    subprocess.run(["make", "-s", "-C", str(scratch)], check=True)
-    return str(pathlib.Path(scratch) / "wanem")
+    return str(program)
 
 
 class Wan:

@@ -7,8 +7,9 @@
 //   reduce   collective   the ops of the step, until all of them have succeeded
 //   advance  local        the state follows from the results
 //
-// In a step nothing but a failed op refreshes the membership, and an op has one outcome on all
-// members: so all of them fail alike, and do the same next. A peer alone drops the step.
+// A failed op is launched again until it succeeds, before anything else: some peers may see it fail
+// more often than others. An op has one outcome on all members, so all of them do the same next. A
+// peer alone drops the step.
 #pragma once
 
 #include <pccl.h>
@@ -35,6 +36,7 @@ struct TrainerOptions {
   std::uint64_t run_seed = 0;
   std::size_t largest_op_bytes = 4'000'000;
   std::size_t state_bytes = 300'000;
+  bool sync_after_loss = false;  // at steps that say so; see docs/testing.md
 };
 
 class Trainer {

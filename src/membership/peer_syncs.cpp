@@ -63,6 +63,9 @@ void PeerMachine::on_sync_result(const wire::SyncResult& result) {
   call_.reset();
   sync_.reset();
   if (result.round > sync_result_.round) sync_result_ = result;
+  // All of the group hear this in the same epoch. Who was late may have seen fewer changes of the
+  // membership than the others, and would launch in another one than they (chaos, seed 4).
+  see_newest();
   effects_.push_back(CompleteSync{{result.status, result.why}, result.revision});
 }
 

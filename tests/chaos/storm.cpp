@@ -189,7 +189,7 @@ bool Storm::apply(const Action& action) {
 
 bool Storm::join(std::uint32_t slot) {
   if (crew_.living().size() >= options_.most_peers) return false;
-  while (crew_.at(slot) != nullptr) slot = (slot + 1) % slots;
+  while (crew_.at(slot) != nullptr) slot = static_cast<std::uint32_t>((slot + 1) % slots);
   crew_.join(slot);
   note(crew_.at(slot)->process->name() + " joins");
   return true;

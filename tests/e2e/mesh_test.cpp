@@ -172,8 +172,7 @@ TEST_F(Mesh, TornInTwoHalvesOneHalfGoesOn) {
   std::vector<Peer*> left = peers;
   const auto of_one_half = [&] {
     return std::any_of(std::begin(halves), std::end(halves), [&](const auto& half) {
-      return std::all_of(left.begin(), left.end(),
-                         [&](Peer* peer) { return half.contains(peer); });
+      return std::all_of(left.begin(), left.end(), [&](Peer* peer) { return half.contains(peer); });
     });
   };
   while (!of_one_half()) {

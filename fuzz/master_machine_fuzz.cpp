@@ -25,6 +25,7 @@ class MasterUnderFuzz {
   explicit MasterUnderFuzz(Input& input) : input_(input) {}
 
   void run() {
+    for (std::size_t peers = input_.below(3); peers > 0; --peers) come_back();
     for (std::size_t peers = input_.below(6); peers > 0; --peers) join();
     for (int events = 0; events < 400 && !input_.empty(); ++events) {
       one_event();
@@ -39,10 +40,11 @@ class MasterUnderFuzz {
     Epoch proposed, installed;
     VerdictNumber verdict;
     std::set<OpKey> decided;
+    bool came_back = false;  // with numbers of its own
   };
 
   void one_event() {
-    switch (input_.below(10)) {
+    switch (input_.below(11)) {
       case 0:
         return open();
       case 1:
@@ -57,6 +59,8 @@ class MasterUnderFuzz {
         return everybody_calls(static_cast<wire::CallKind>(input_.below(2)));
       case 6:
         return op_of_some_member();
+      case 7:
+        return come_back();
       default:
         return any_frame();
     }
@@ -86,11 +90,31 @@ class MasterUnderFuzz {
     peers_[connection].group = group;
     frame(connection, wire::Hello{.group = group, .p2p_port = 1}, Term{});
   }
+  // After a restart, as the peer says; with whatever it knows in between.
+  void come_back() {
+    open();
+    const Connection connection{next_connection_ - 1};
+    const PeerId self{input_.below(4) + 1, 0};
+    peers_[connection].came_back = true;
+    const Group group{static_cast<std::uint32_t>(input_.below(2))};
+    frame(connection, wire::Resume{.group = group, .peer = self},
+          Term{input_.below(8) == 0 ? 7 + input_.below(3) : 3});
+    const Term now = machine_.term();
+    fuzz::World world{Epoch{4 + input_.below(2)}, {}};
+    for (std::uint64_t peer = 1; peer <= 4; ++peer) world.peers.push_back({peer, 0});
+    for (std::size_t said = input_.below(6); said > 0; --said)
+      frame(connection, fuzz::MessageSource(input_, world).message(), now);
+    wire::ResumeEnd end{
+        .run = Term{2}, .epoch = world.epoch, .verdict = VerdictNumber{input_.below(3)}};
+    for (std::uint64_t peer = 1; peer <= 1 + input_.below(4); ++peer)
+      end.ring.push_back({{peer, 0}, {}});
+    frame(connection, end, now);
+  }
   void links_stand() {
     const auto peers = peers_;
     for (const auto& [connection, peer] : peers)
       if (open_.contains(connection) && peer.proposed != Epoch{})
-        frame(connection, wire::LinksReady{peers_[connection].proposed}, term);
+        frame(connection, wire::LinksReady{peers_[connection].proposed}, machine_.term());
   }
   void join() {
     greet();
@@ -104,15 +128,15 @@ class MasterUnderFuzz {
     const OpKey op{peers_[*connection].installed, Tag{choice % 2}, Launch{0}};
     constexpr wire::OpDescriptor star{4, DataType::uint8, RedOp::sum, wire::Algorithm::star};
     constexpr wire::OpDescriptor ring{9999, DataType::uint8, RedOp::sum, wire::Algorithm::ring};
-    if (choice < 4) return frame(*connection, wire::OpBegin{op, star, Bytes(4)}, term);
-    if (choice < 6) return frame(*connection, wire::OpBegin{op, ring, {}}, term);
-    frame(*connection, wire::OpDone{op}, term);
+    if (choice < 4) return frame(*connection, wire::OpBegin{op, star, Bytes(4)}, machine_.term());
+    if (choice < 6) return frame(*connection, wire::OpBegin{op, ring, {}}, machine_.term());
+    frame(*connection, wire::OpDone{op}, machine_.term());
   }
   void everybody_calls(wire::CallKind what) {
     const auto peers = peers_;
     for (const auto& [connection, peer] : peers)
       if (open_.contains(connection) && peer.installed != Epoch{})
-        frame(connection, wire::Call{CallId{1}, what}, term);
+        frame(connection, wire::Call{CallId{1}, what}, machine_.term());
   }
   void any_frame() {
     const auto connection = some_connection();
@@ -123,7 +147,7 @@ class MasterUnderFuzz {
     for (const auto& [other, peer] : peers_)
       if (peer.id) world.peers.push_back(peer.id);
     const wire::Message message = fuzz::MessageSource(input_, world).message();
-    frame(*connection, message, input_.below(16) == 0 ? Term{9} : term);
+    frame(*connection, message, input_.below(16) == 0 ? Term{9} : machine_.term());
   }
   void frame(Connection connection, const wire::Message& message, Term of) {
     step(FrameReceived{connection, {of, message}});
@@ -153,7 +177,7 @@ class MasterUnderFuzz {
   }
   void sent(Connection connection, const wire::Message& message) {
     std::vector<std::byte> bytes;
-    wire::encode(bytes, term, message);
+    wire::encode(bytes, machine_.term(), message);
     require(bytes.size() <= limits::control_frame_bytes + wire::frame_overhead_bytes,
             "a frame fits the limit of whoever reads it");
     std::string why;
@@ -171,12 +195,15 @@ class MasterUnderFuzz {
               "each member is once in the ring, and only members hear of it");
     }
     if (const auto* installed = std::get_if<wire::EpochInstalled>(&message)) {
-      require(installed->epoch == peer.proposed, "installs what was proposed last");
+      require(installed->epoch == peer.proposed || peer.came_back,
+              "installs what was proposed last");
       if (installed->epoch != peer.installed) enter(peer, installed->epoch);
     }
     if (const auto* verdict = std::get_if<wire::OpVerdict>(&message)) {
-      require(verdict->op.epoch == peer.installed, "verdicts are of the epoch in force");
-      require(verdict->number == peer.verdict.next(), "verdicts are numbered in order");
+      require(verdict->op.epoch == peer.installed || peer.came_back,
+              "verdicts are of the epoch in force");
+      require(verdict->number == peer.verdict.next() || peer.came_back,
+              "verdicts are numbered in order");
       peer.verdict = verdict->number;
     }
   }

@@ -34,7 +34,8 @@ class MessageSource {
   template <wire::HasFields Struct>
   void fill(Struct& item) {
     std::apply([&](auto... field) { (fill(item.*field), ...); }, Struct::fields);
-    if constexpr (std::is_same_v<Struct, wire::Hello> || std::is_same_v<Struct, wire::LaneHello>) {
+    if constexpr (std::is_same_v<Struct, wire::Hello> || std::is_same_v<Struct, wire::Resume> ||
+                  std::is_same_v<Struct, wire::LaneHello>) {
       if (input_.below(8) != 0) item.magic = wire::magic, item.version = wire::protocol_version;
     }
     // Random input of a star nearly never has the right size.

@@ -54,8 +54,12 @@ class PeerUnderFuzz {
     }
   }
 
+  // A master that is away comes back with a newer term.
   void from_master(const wire::Message& message) {
-    step(MasterFrame{{input_.below(16) == 0 ? Term{9} : Term{7}, message}});
+    const bool away = machine_.master_is_away();
+    const Term term = input_.below(16) == 0 ? Term{90} : away ? term_.next() : term_;
+    step(MasterFrame{{term, message}});
+    if (away && !machine_.master_is_away()) term_ = term;
   }
   void any_message() {
     const fuzz::World world{machine_.epoch(), {self, PeerId{2, 2}, PeerId{3, 3}}};
@@ -95,7 +99,8 @@ class PeerUnderFuzz {
     const Epoch epoch{machine_.epoch().value + input_.below(3) - 1};
     switch (input_.below(6)) {
       case 0:
-        return step(MasterGone{"gone"});
+        step(MasterGone{"gone"});
+        return step(MasterReached{});
       case 1:
         return step(ConnectGivenUp{"given up"});
       case 2:
@@ -166,6 +171,7 @@ class PeerUnderFuzz {
   std::set<OpKey> moving_;
   int calls_ = 0;
   Epoch epoch_;
+  Term term_{7};
 };
 
 }  // namespace

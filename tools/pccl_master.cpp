@@ -74,6 +74,10 @@ int main(int argc, char** argv) {
   app.add_flag("--accept-restored-state", accept_restored,
                "when the last holder of the due revision of a shared state is gone, let peers that "
                "agree on another revision, e.g. restored from a checkpoint, go on from that");
+  std::string state_file;
+  app.add_option("--state-file", state_file,
+                 "keeps there who is in the run, so that this master, when it is started again, "
+                 "knows whom to wait for (default: PCCL_STATE_FILE, else none)");
   app.set_version_flag("--version", std::string("pccl-master ") + pcclGetVersion());
   CLI11_PARSE(app, argc, argv);
 
@@ -84,6 +88,7 @@ int main(int argc, char** argv) {
   if (straggler_timeout->count() > 0)
     setenv("PCCL_STRAGGLER_TIMEOUT", std::to_string(straggler_timeout_s).c_str(), 1);
   if (remove_stragglers) setenv("PCCL_REMOVE_STRAGGLERS", "1", 1);
+  if (!state_file.empty()) setenv("PCCL_STATE_FILE", state_file.c_str(), 1);
   if (level->count() > 0) setenv("PCCL_LOG_LEVEL", log_level.c_str(), 1);
   return run(listen);
 }

@@ -34,6 +34,8 @@ pcclResult_t pcclCreateMaster(ccoip_socket_address_t listen_address,
            options.accept_restored_state = pccl::accept_restored_state_from_environment();
            options.straggler_timeout = pccl::straggler_timeout_from_environment();
            options.remove_stragglers = pccl::remove_stragglers_from_environment();
+           options.grace = pccl::master_grace_from_environment();
+           options.state_file = pccl::state_file_from_environment();
            *master_handle_out = new pcclMasterInstanceState_t(options);
            return success();
          })

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
 #include "base/log.hpp"
 
@@ -53,6 +54,11 @@ bool accept_restored_state_from_environment() {
   return environment_number("PCCL_ACCEPT_RESTORED_STATE", 0, 0, 1) == 1;
 }
 
+std::string state_file_from_environment() {
+  const char* const path = std::getenv("PCCL_STATE_FILE");
+  return path == nullptr ? "" : path;
+}
+
 Duration peer_timeout_from_environment() {
   using namespace std::chrono_literals;
   return environment_seconds("PCCL_PEER_TIMEOUT", 3s, 100ms, 1h);
@@ -61,6 +67,11 @@ Duration peer_timeout_from_environment() {
 Duration master_timeout_from_environment() {
   using namespace std::chrono_literals;
   return environment_seconds("PCCL_MASTER_TIMEOUT", 60s, 100ms, 24h);
+}
+
+Duration master_grace_from_environment() {
+  using namespace std::chrono_literals;
+  return environment_seconds("PCCL_MASTER_GRACE", 1s, 0s, 1h);
 }
 
 Duration straggler_timeout_from_environment() {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <string>
 
 #include "base/time.hpp"
 
@@ -22,8 +22,11 @@ std::uint64_t environment_number(const char* name, std::uint64_t default_value,
 bool accept_restored_state_from_environment();  // PCCL_ACCEPT_RESTORED_STATE
 bool remove_stragglers_from_environment();      // PCCL_REMOVE_STRAGGLERS
 
+std::string state_file_from_environment();  // PCCL_STATE_FILE, default none
+
 Duration peer_timeout_from_environment();       // PCCL_PEER_TIMEOUT, default 3 s
 Duration master_timeout_from_environment();     // PCCL_MASTER_TIMEOUT, default 60 s
+Duration master_grace_from_environment();       // PCCL_MASTER_GRACE, default 1 s
 Duration straggler_timeout_from_environment();  // PCCL_STRAGGLER_TIMEOUT, default 0: off
 Duration connect_timeout_from_environment();    // PCCL_CONNECT_TIMEOUT, default 0: no limit
 

@@ -30,6 +30,8 @@ using Launch =
 using CallId = StrongId<struct CallPurpose>;  // a peer's unanimous call, numbered by that peer
 using VerdictNumber =
     StrongId<struct VerdictPurpose>;  // a group's verdicts in the order of decision, from 1
+using CallRound =
+    StrongId<struct CallRoundPurpose>;  // a run's unanimous calls in the order of their answers
 
 using Revision = StrongId<struct RevisionPurpose>;  // the application's counter of the shared state
 

@@ -24,6 +24,13 @@ inline constexpr Duration handshake_deadline = 5s;
 inline constexpr std::size_t unintroduced_per_address = 64;
 inline constexpr std::size_t unintroduced_in_total = 512;
 
+// A peer that has lost its master dials it again after a pause that doubles from the first to the
+// longest of these: several dials fit into the time for which a fresh master waits for such peers
+// (PCCL_MASTER_GRACE).
+inline constexpr Duration first_redial_pause = 20ms;
+inline constexpr Duration longest_redial_pause = 250ms;
+inline constexpr Duration redial_deadline = 1s;
+
 // Largest bytes of one peer's input that travel through the master (star all-reduce).
 inline constexpr std::size_t star_bytes = 4 << 10;
 
@@ -35,6 +42,13 @@ inline constexpr std::size_t op_bytes = std::size_t{64} << 40;
 
 // Ops that one communicator may have in flight.
 inline constexpr std::size_t ops_in_flight = 1024;
+
+// What a peer says again to a master that was started again: verdicts that void an op (of those
+// that commit one it is enough to know as many as ops may be in flight), and messages in all.
+inline constexpr std::size_t resumed_void_verdicts = 4096;
+inline constexpr std::size_t resume_messages = 16384;
+// Removed peers whose reason a master remembers, for when they ask.
+inline constexpr std::size_t remembered_removals = 256;
 
 // A segment: small enough to stay in a core's L2 between receive, reduce and send, large enough
 // that its header and one wake-up cost nothing (benchmarks/all_reduce_perf).

@@ -20,11 +20,17 @@ enum class Mutant : std::uint8_t {
   frozen_peer_kept,            // master: never removes a silent peer
   sync_forgets_a_member,       // master: a sync starts with one offer missing
   sync_done_too_early,         // master: a sync ends when the first fetcher is done
+  waits_for_nobody,            // master, restarted: settles when the first member is back
+  known_verdict_ignored,       // master, restarted: does not tell a verdict to those who lack it
+  known_answer_ignored,        // master, restarted: nor the answer to a unanimous call
+  resumed_op_counts_as_done,   // master, restarted: who has begun an op counts as done with it
+  epochs_begin_again,          // master, restarted: epoch numbers begin anew
   forgotten_verdict,           // peer: drops verdicts at once instead of at the watermark
   stale_launch_accepted,  // peer: launches under the newest epoch although the caller has not seen
                           // it
-  ops_survive_epoch,      // peer: a recovery leaves the ops of the old epoch running
-  missing_restore,        // collective: no copy before an in-place result is written
+  result_of_a_sync_unseen,  // peer: a sync leaves the caller with the membership that it has seen
+  ops_survive_epoch,        // peer: a recovery leaves the ops of the old epoch running
+  missing_restore,          // collective: no copy before an in-place result is written
   restore_misses_owned_chunk,  // collective: the copy is taken for gathered segments only
   stale_segment_accepted,  // collective: a segment of an older launch is put into the current one
   credit_ignored,          // collective: sends without credit

@@ -144,7 +144,7 @@ void MasterMachine::on_links_ready(Peer& peer, const wire::LinksReady& ready) {
 void MasterMachine::finish_linking(Group group) {
   GroupState& state = groups_.at(group);
   if (state.linking->reason == wire::EpochReason::admission) return continue_admission();
-  const wire::EpochInstalled installed{state.epoch, counts()};
+  const wire::EpochInstalled installed{state.epoch, counts(), {}, run_};
   state.linking.reset();
   for (const PeerId id : state.ring) send(peers_.at(id), installed);
 }
@@ -162,8 +162,11 @@ void MasterMachine::continue_admission() {
 }
 
 void MasterMachine::finish_admission() {
+  if (run_ == Term{}) run_ = settings_.term;
   for (const PeerId id : *admission_) peers_.at(id).accepted = true;
+  to_remember_ = true;
   admission_.reset();
+  round_ = round_.next();
   const wire::RunCounts after = counts();
   for (const Group group : admission_groups_) {
     GroupState& state = groups_.at(group);
@@ -180,11 +183,11 @@ void MasterMachine::finish_admission() {
       Peer& peer = peers_.at(id);
       if (peer.epoch_seen == Epoch{}) peer.epoch_seen = state.epoch;  // older ones are not its
       peer.verdict_seen = {};
-      send(peer, wire::EpochInstalled{state.epoch, after});
+      send(peer, wire::EpochInstalled{state.epoch, after, round_, run_, state.syncs});
     }
   }
   admission_groups_.clear();
-  answer_all({.counts = after});
+  answer_all({.round = round_, .counts = after});
 }
 
 void MasterMachine::forget_empty_groups() {

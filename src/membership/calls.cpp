@@ -35,11 +35,11 @@ void MasterMachine::on_call(Peer& peer, const wire::Call& call) {
 
 // Runs after every event: a departure may complete a call as well as the last vote does.
 void MasterMachine::evaluate_calls() {
-  if (admission_) return;
+  if (admission_ || resumption_) return;
   start_complete_syncs();
   const std::vector<PeerId> voters = accepted_peers();
   if (voters.empty()) {
-    if (!peers_.empty()) start_admission();
+    if (!peers_.empty() && (now_ >= *opens_ || resumed_)) start_admission();
     return;
   }
   std::size_t called = 0, updates = 0, queries = 0;
@@ -66,6 +66,7 @@ void MasterMachine::evaluate_calls() {
 }
 
 void MasterMachine::answer_all(wire::CallResult result) {
+  if (result.round == CallRound{}) result.round = round_ = round_.next();
   for (auto& [id, peer] : peers_) {
     if (!peer.call) continue;
     if (peer.offer) {

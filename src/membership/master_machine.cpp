@@ -11,15 +11,43 @@ namespace pccl::membership {
 
 MasterEffects MasterMachine::step(const MasterEvent& event, Instant now) {
   now_ = now;
-  if (next_tick_ && now_ > *next_tick_ + 2 * heartbeat_interval()) woke_ = now_;
+  if (!opens_) be_born();
+  if (next_tick_ && now_ > *next_tick_ + 2 * heartbeat_interval()) wake_up();
   std::visit([this](const auto& what) { on(what); }, event);
+  settle_when_due();
   evaluate_calls();
   forget_empty_groups();
   if (!next_tick_) {
     next_tick_ = now_ + heartbeat_interval();
-    effects_.push_back(WakeAt{*next_tick_});
+    wake_in_time();
   }
   return std::exchange(effects_, {});
+}
+
+// A life that began with a recollection knows whether there is a run to wait for.
+void MasterMachine::be_born() {
+  const auto& before = settings_.recollection;
+  if (before && before->members.empty()) settings_.grace = Duration{0};
+  if (before && !before->members.empty())
+    settings_.grace = std::max(settings_.grace, settings_.peer_timeout);
+  opens_ = now_ + settings_.grace;
+}
+
+// A run that is being taken up again is remembered as it was.
+std::optional<Recollection> MasterMachine::take_recollection() {
+  if (resumption_ || !std::exchange(to_remember_, false)) return std::nullopt;
+  return Recollection{settings_.term, run_, accepted_peers()};
+}
+
+// Whoever has come back meanwhile may wait in the sockets behind this event.
+void MasterMachine::wake_up() {
+  woke_ = now_;
+  if (resumption_) resumption_->deadline = now_ + settings_.peer_timeout;
+  if (*opens_ > *next_tick_ - heartbeat_interval()) opens_ = now_ + settings_.grace;
+}
+
+void MasterMachine::wake_in_time() {
+  effects_.push_back(WakeAt{now_ < *opens_ ? std::min(*opens_, *next_tick_) : *next_tick_});
 }
 
 void MasterMachine::on(const ConnectionOpened& event) {
@@ -43,8 +71,11 @@ void MasterMachine::on(const ConnectionOpened& event) {
 void MasterMachine::on(const FrameReceived& event) {
   const auto known = by_connection_.find(event.connection);
   if (known == by_connection_.end()) {
-    if (unintroduced_.contains(event.connection)) greet(event.connection, event.frame.message);
-    return;  // else: it was closed while the frame was on its way
+    if (!unintroduced_.contains(event.connection)) return;  // closed while this was on its way
+    if (!may_register(event.connection, event.frame.message)) return;
+    if (const auto* resume = std::get_if<wire::Resume>(&event.frame.message))
+      return resume_peer(event.connection, *resume, event.frame.term);
+    return greet(event.connection, event.frame.message);
   }
   Peer& peer = peers_.at(known->second);
   if (event.frame.term != settings_.term)
@@ -52,6 +83,8 @@ void MasterMachine::on(const FrameReceived& event) {
                                        wire::name_of(wire::kind_of(event.frame.message)),
                                        event.frame.term.value, settings_.term.value));
   peer.heard = now_;
+  if (resumption_ && resumption_->reports.contains(peer.id))
+    return on_report(peer, event.frame.message);
   on_frame(peer, event.frame.message);
 }
 
@@ -63,7 +96,10 @@ void MasterMachine::on_frame(Peer& peer, const wire::Message& message) {
         peer.verdict_seen = std::max(peer.verdict_seen, beat->verdict);
       hear_progress(peer, beat->progress);
     }
-    if (beat->probe) resolve_suspicions(peer);
+    if (!beat->probe) return;
+    const PeerId id = peer.id;
+    resolve_suspicions(peer);
+    if (const Peer* const alive = find(id)) hear_of_holder(*alive);
     return;
   }
   if (const auto* call = std::get_if<wire::Call>(&message)) return on_call(peer, *call);
@@ -95,18 +131,21 @@ void MasterMachine::on(const ConnectionClosed& event) {
 }
 
 void MasterMachine::on(const TimePassed&) {
-  if (!next_tick_ || now_ < *next_tick_) return;
+  if (!next_tick_) return;
+  if (now_ < *next_tick_) return wake_in_time();
   // A master whose own loop did not run (SIGSTOP, a paused virtual machine) has heard nobody: what
   // waits in its sockets comes first.
   const bool overslept = now_ > *next_tick_ + 2 * heartbeat_interval();
   next_tick_ = now_ + heartbeat_interval();
-  effects_.push_back(WakeAt{*next_tick_});
+  wake_in_time();
   if (overslept) {
     for (auto& [id, peer] : peers_) peer.heard = now_;
     for (auto& [group, state] : groups_) {
       if (state.linking) state.linking->deadline = now_ + 3 * settings_.peer_timeout;
       if (state.sync && state.sync->describing)
         state.sync->describing = now_ + settings_.peer_timeout;
+      if (!state.sync) continue;
+      for (auto& [id, stuck] : state.sync->stuck) stuck.deadline = now_ + settings_.peer_timeout;
     }
     for (auto& [id, peer] : peers_) peer.progressed = now_;
   } else {
@@ -114,6 +153,7 @@ void MasterMachine::on(const TimePassed&) {
     mend_rings();
     close_overdue_linking();
     close_overdue_descriptions();
+    close_overdue_fetches();
     judge_stragglers();
   }
   for (const auto& [id, peer] : peers_) {
@@ -138,37 +178,50 @@ void MasterMachine::close_overdue() {
   for (const Connection connection : overdue) refuse(connection, "no hello in time");
 }
 
-void MasterMachine::greet(Connection connection, const wire::Message& message) {
-  const auto* const hello = std::get_if<wire::Hello>(&message);
-  if (hello == nullptr || hello->magic != wire::magic)
-    return refuse(connection, "protocol error: the first message of a peer is a hello");
-  if (hello->version != wire::protocol_version)
-    return refuse(connection, fmt::format("protocol version {} is not the master's {}",
-                                          hello->version, wire::protocol_version));
+bool MasterMachine::may_register(Connection connection, const wire::Message& greeting) {
+  const auto no = [&](std::string why) {
+    refuse(connection, std::move(why));
+    return false;
+  };
+  const auto* const hello = std::get_if<wire::Hello>(&greeting);
+  const auto* const resume = std::get_if<wire::Resume>(&greeting);
+  if ((hello == nullptr && resume == nullptr) ||
+      (hello != nullptr ? hello->magic : resume->magic) != wire::magic)
+    return no("protocol error: the first message of a peer is a hello");
+  const std::uint16_t version = hello != nullptr ? hello->version : resume->version;
+  if (version != wire::protocol_version)
+    return no(
+        fmt::format("protocol version {} is not the master's {}", version, wire::protocol_version));
   if (peers_.size() >= limits::peers)
-    return refuse(connection, fmt::format("{} peers are the limit", limits::peers));
+    return no(fmt::format("{} peers are the limit", limits::peers));
   const IpAddress from = unintroduced_.at(connection).from;
   for (const auto& [id, peer] : peers_)
     if (peer.p2p.address.is_loopback() != from.is_loopback())
-      return refuse(
-          connection,
-          fmt::format(
-              "{} cannot join a run with {}: loopback and other addresses do not mix, since "
-              "they cannot reach each other",
-              to_string(from), peer.name()));
-  register_peer(connection, *hello);
+      return no(fmt::format(
+          "{} cannot join a run with {}: loopback and other addresses do not mix, since "
+          "they cannot reach each other",
+          to_string(from), peer.name()));
+  return true;
 }
 
-void MasterMachine::register_peer(Connection connection, const wire::Hello& hello) {
+void MasterMachine::greet(Connection connection, const wire::Message& message) {
+  const auto& hello = std::get<wire::Hello>(message);
+  PeerId id;
+  do id = {settings_.random(), settings_.random()};
+  while (!id || peers_.contains(id));
+  register_peer(connection, id, hello.group, {hello.p2p_port, hello.state_port});
+  peers_.at(id).formerly = hello.formerly;
+}
+
+void MasterMachine::register_peer(Connection connection, PeerId id, Group group, Ports ports) {
   const IpAddress from = unintroduced_.at(connection).from;
   unintroduced_.erase(connection);
   Peer peer;
-  do peer.id = {settings_.random(), settings_.random()};
-  while (!peer.id || peers_.contains(peer.id));
+  peer.id = id;
   peer.connection = connection;
-  peer.group = hello.group;
-  peer.p2p = {from, hello.p2p_port};
-  peer.state = {from, hello.state_port};
+  peer.group = group;
+  peer.p2p = {from, ports.p2p};
+  peer.state = {from, ports.state};
   peer.heard = peer.progressed = now_;
   by_connection_[connection] = peer.id;
   note(fmt::format("{} registers for group {}", peer.name(), peer.group.value));
@@ -196,11 +249,15 @@ void MasterMachine::remove(PeerId id, const std::string& why, bool tell) {
   peers_.erase(found);
   forget_paths(peer.group);
   someone_left_ = true;
+  to_remember_ = to_remember_ || peer.accepted;
+  removed_.emplace_back(id, why);
+  if (removed_.size() > limits::remembered_removals) removed_.pop_front();
+  if (resumption_) resumption_->reports.erase(id);
   const std::string reason = fmt::format("{} was lost: {}", peer.name(), why);
   if (peer.accepted) {
     recover(peer.group, reason);
     if (const auto group = groups_.find(peer.group); group != groups_.end())
-      sync_goes_on_without(group->second, id);
+      sync_goes_on_without_the_lost(group->second);
   } else if (admission_ && admission_->erase(id) > 0) {
     propose_admission(peer.group);
     continue_admission();

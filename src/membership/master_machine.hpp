@@ -8,9 +8,13 @@
 // broke) is in force at once, so that survivors may launch before their links stand, and what was
 // running in older epochs is void.
 //
+// A master that was started again knows nothing, and learns from the peers that come back what they
+// know (resume.cpp).
+//
 // The code is cut by subject: admission.cpp (rounds and epochs), calls.cpp (unanimous calls),
 // links.cpp (suspects and broken paths), operations.cpp (ops and verdicts), syncs.cpp (shared
-// state); this page and master_machine.cpp hold the state, the dispatch, and who is alive.
+// state), resume.cpp (after a restart); this page and master_machine.cpp hold the state, the
+// dispatch, and who is alive.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +28,7 @@
 
 #include "membership/master_events.hpp"
 #include "membership/path_book.hpp"
+#include "membership/recollection.hpp"
 #include "membership/state_election.hpp"
 
 namespace pccl::membership {
@@ -31,8 +36,12 @@ namespace pccl::membership {
 struct MasterSettings {
   Term term{1};
   Duration peer_timeout = std::chrono::seconds(3);
-  bool accept_restored_state = false;     // syncs may go on from a revision that is not the next
-  std::function<std::uint64_t()> random;  // identities and tokens; unpredictable in production
+  bool accept_restored_state = false;  // syncs may go on from a revision that is not the next
+  // From its first step on a master may meet the peers of a life before: nobody else is let into an
+  // empty run for so long.
+  Duration grace{0};
+  std::optional<Recollection> recollection;  // of the life before
+  std::function<std::uint64_t()> random;     // identities and tokens; unpredictable in production
   Duration straggler_timeout{0};  // who lives but makes no progress for so long is late; 0: nobody
   bool remove_stragglers = false;
   bool op_records = false;  // note of every op when each peer began and ended it
@@ -43,6 +52,10 @@ class MasterMachine {
   explicit MasterMachine(MasterSettings settings) : settings_(std::move(settings)) {}
 
   MasterEffects step(const MasterEvent& event, Instant now);
+
+  // Who is accepted, if that has changed: for the next life, to be kept before the effects of the
+  // step are carried out and peers learn of it.
+  std::optional<Recollection> take_recollection();
 
   Term term() const { return settings_.term; }
   wire::RunCounts counts() const;
@@ -57,6 +70,7 @@ class MasterMachine {
   };
   std::map<Group, GroupView> groups() const;
   std::size_t pending_peers() const;
+  bool resuming() const { return resumption_.has_value(); }  // peers of a life before are reporting
 
  private:
   struct Peer {
@@ -64,6 +78,7 @@ class MasterMachine {
     Connection connection;
     Group group;
     Endpoint p2p, state;
+    PeerId formerly;  // its name under a master that is gone
     bool accepted = false;
     Instant heard;
     std::optional<wire::Call> call;
@@ -99,6 +114,12 @@ class MasterMachine {
     Instant deadline;
   };
   // A sync between the last member's offer and the result.
+  // Says that no holder can be reached or trusted; they are asked whether they live.
+  struct StuckFetcher {
+    std::string why;
+    std::set<PeerId> asked;  // and have not answered
+    Instant deadline{};
+  };
   struct Sync {
     // The entries differ: members are asked for theirs until then, and it starts anew.
     std::optional<Instant> describing;
@@ -106,6 +127,7 @@ class MasterMachine {
     Digest content;
     wire::Token token{};
     std::set<PeerId> holders, fetching;
+    std::map<PeerId, StuckFetcher> stuck;  // of those who fetch
   };
   struct Suspicion {  // `from` says that the path to `to` is broken; `to` is being asked whether it
                       // lives
@@ -146,8 +168,25 @@ class MasterMachine {
     std::deque<OpKey> mismatched;  // decided; a begin that crossed the verdict is ignored
     VerdictNumber last_verdict;
     StateHistory history;
+    CallRound syncs;  // that have ended
     std::optional<Sync> sync;
   };
+
+  // What a peer that has come back says that it knows.
+  struct Report {
+    std::optional<wire::ResumeEnd> end;  // the report is complete
+    std::vector<wire::OpVerdict> verdicts;
+    wire::CallResult answer;             // to the newest unanimous call
+    wire::SyncResult sync;               // the newest of the group
+    std::vector<wire::Message> pending;  // said again, or since: to be heard once all is settled
+    bool knows_answer_of(CallRound round) const { return answer.round >= round; }
+  };
+  struct Resumption {
+    Instant deadline;
+    Term obeyed;  // the newest that somebody has obeyed before
+    std::map<PeerId, Report> reports;
+  };
+  struct Settlement;  // of one group: resume.cpp
 
   // master_machine.cpp
   void on(const ConnectionOpened& event);
@@ -156,10 +195,17 @@ class MasterMachine {
   void on(const TimePassed& event);
   void on_frame(Peer& peer, const wire::Message& message);
   void greet(Connection connection, const wire::Message& message);
-  void register_peer(Connection connection, const wire::Hello& hello);
+  bool may_register(Connection connection, const wire::Message& greeting);
+  struct Ports {
+    std::uint16_t p2p, state;
+  };
+  void register_peer(Connection connection, PeerId id, Group group, Ports ports);
   void refuse(Connection connection, std::string why);
   void close_overdue();
   void remove(PeerId id, const std::string& why, bool tell = true);
+  void be_born();
+  void wake_up();
+  void wake_in_time();
   Duration heartbeat_interval() const { return settings_.peer_timeout / 6; }
 
   // calls.cpp
@@ -206,6 +252,23 @@ class MasterMachine {
   std::string progress_of(const Peer& peer, const OpKey& key, const GroupState& state) const;
   void record(Op& op, const Peer& peer, std::string_view what) const;
 
+  // resume.cpp
+  void resume_peer(Connection connection, const wire::Resume& resume, Term term);
+  void dismiss(Connection connection, std::string why);
+  void begin_resumption(Term last_obeyed);
+  void on_report(Peer& peer, const wire::Message& message);
+  void settle_when_due();
+  bool everybody_is_back() const;
+  bool all_of_the_newest_rings(const std::set<PeerId>& accounted_for) const;
+  static Term newest_run(const Resumption& resumption);
+  void settle();
+  std::map<Group, Settlement> settlements(const Resumption& resumption);
+  void restore(Group group, Settlement& settlement);
+  void tell_known_verdicts(Settlement& settlement);
+  void go_on(Group group, const Settlement& settlement);
+  void tell_known_answers(Resumption& resumption, const std::map<Group, Settlement>& all);
+  void hear_what_waited(const Resumption& resumption, const std::map<Group, Settlement>& all);
+
   // operations.cpp
   void on_op_begin(Peer& peer, const wire::OpBegin& begin);
   void on_op_done(Peer& peer, const wire::OpDone& done);
@@ -219,6 +282,9 @@ class MasterMachine {
 
   // syncs.cpp
   void on_sync_offer(Peer& peer, const wire::SyncOffer& offer);
+  void ask_holders(const GroupState& state, StuckFetcher& stuck);
+  void hear_of_holder(const Peer& alive);
+  void close_overdue_fetches();
   void on_sync_done(Peer& peer, const wire::SyncDone& done);
   void on_state_described(Peer& peer, const wire::StateDescribed& described);
   void start_complete_syncs();
@@ -227,7 +293,7 @@ class MasterMachine {
   void refuse_entries(GroupState& state, PeerId refused, std::string& why) const;
   void send_elected(const GroupState& state, const Peer& peer);
   void close_overdue_descriptions();
-  void sync_goes_on_without(GroupState& state, PeerId lost);
+  void sync_goes_on_without_the_lost(GroupState& state);
   void finish_sync(GroupState& state, const Outcome& outcome);
   void answer_sync(Peer& peer, wire::SyncResult result);
   bool any_sync_running() const;
@@ -252,6 +318,13 @@ class MasterMachine {
   std::map<Connection, Unintroduced> unintroduced_;
   std::map<Group, GroupState> groups_;
   Epoch forgotten_;  // the highest of groups that have emptied: their numbers are not used again
+  CallRound round_;  // unanimous calls that have been answered
+  Term run_;         // of the master that began the run
+  std::optional<Instant> opens_;  // to newcomers
+  std::optional<Resumption> resumption_;
+  bool resumed_ = false;                                // it is over: who comes back now is late
+  bool to_remember_ = false;                            // who is accepted has changed
+  std::deque<std::pair<PeerId, std::string>> removed_;  // lately, and why
   bool someone_left_ = false;
   std::optional<std::set<PeerId>> admission_;  // a round is on: its candidates
   std::set<Group> admission_groups_;           // with a proposal in this round

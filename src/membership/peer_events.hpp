@@ -72,6 +72,11 @@ struct SendToMaster {
   wire::Message message;
 };
 struct CloseMaster {};
+// Drop the connection to the master, if there is one, and dial again after the pause; then report
+// MasterReached or MasterGone.
+struct RedialMaster {
+  Duration pause;
+};
 // Open, or keep, the link to `next` and expect the one from `previous`; then report LinksStand or
 // LinkBroken.
 struct Relink {
@@ -134,9 +139,10 @@ struct PeerNote {
   std::string text;
 };
 
-using PeerEffect = std::variant<SendToMaster, CloseMaster, Relink, KeepLinks, EnterEpoch, StartRing,
-                                PassOver, CancelRing, CompleteOp, CompleteConnect, CompleteCall,
-                                MoveState, DescribeState, CompleteSync, PeerWakeAt, PeerNote>;
+using PeerEffect =
+    std::variant<SendToMaster, CloseMaster, RedialMaster, Relink, KeepLinks, EnterEpoch, StartRing,
+                 PassOver, CancelRing, CompleteOp, CompleteConnect, CompleteCall, MoveState,
+                 DescribeState, CompleteSync, PeerWakeAt, PeerNote>;
 using PeerEffects = std::vector<PeerEffect>;
 
 }  // namespace pccl::membership

@@ -28,6 +28,7 @@ void PeerMachine::on(const ConnectRequested& event) {
 }
 
 void PeerMachine::on(const MasterReached&) {
+  if (away_) return introduce_again();
   if (standing_ != Standing::greeting) return;
   heard_ = now_;
   term_ = {};
@@ -36,21 +37,26 @@ void PeerMachine::on(const MasterReached&) {
 
 void PeerMachine::on(const MasterFrame& event) {
   if (standing_ == Standing::unconnected || standing_ == Standing::gone) return;
+  if (away_) return on_answer(event.frame);
   heard_ = now_;
   const auto* const welcome = std::get_if<wire::Welcome>(&event.frame.message);
   if (standing_ == Standing::greeting && welcome != nullptr) {
-    using namespace std::chrono_literals;
-    term_ = event.frame.term;
     self_ = welcome->peer;
-    heartbeat_interval_ =
-        std::clamp<Duration>(std::chrono::milliseconds(welcome->peer_timeout_ms), 60ms, 1h) / 6;
-    next_tick_.reset();  // step() sets the new rhythm
     standing_ = Standing::pending;
-    return;
+    return obey(event.frame.term, *welcome);
   }
   // A frame of another term comes from a master that this peer does not obey.
   if (standing_ != Standing::greeting && event.frame.term != term_) return;
   on_message(event.frame.message);
+}
+
+void PeerMachine::obey(Term term, const wire::Welcome& welcome) {
+  using namespace std::chrono_literals;
+  term_ = term;
+  heard_ = now_;
+  heartbeat_interval_ =
+      std::clamp<Duration>(std::chrono::milliseconds(welcome.peer_timeout_ms), 60ms, 1h) / 6;
+  next_tick_.reset();  // step() sets the new rhythm
 }
 
 void PeerMachine::on_message(const wire::Message& message) {
@@ -77,8 +83,10 @@ void PeerMachine::on_message(const wire::Message& message) {
 }
 
 void PeerMachine::on(const MasterGone& event) {
-  if (standing_ != Standing::gone && standing_ != Standing::unconnected)
-    leave(Status::master_lost, "master lost: " + event.why);
+  if (standing_ == Standing::gone || standing_ == Standing::unconnected) return;
+  if (standing_ == Standing::greeting && !away_)
+    return leave(Status::master_lost, "master lost: " + event.why);
+  lose_master(event.why);
 }
 
 void PeerMachine::on(const ConnectGivenUp& event) {
@@ -114,6 +122,7 @@ void PeerMachine::on_call_result(const wire::CallResult& result) {
   const bool updated =
       call_->what == wire::CallKind::update_topology && result.status == Status::ok;
   call_.reset();
+  answer_ = result;
   if (updated) {
     ring_.counts = result.counts;
     see_newest();
@@ -153,10 +162,20 @@ void PeerMachine::on_installed(const wire::EpochInstalled& installed) {
                  fmt::format("protocol error: installed epoch {}, which was never proposed",
                              installed.epoch.value));
   ring_.counts = installed.counts;
+  run_ = installed.run;
+  // The round that has let somebody in is over for all: this peer may be the only one that hears of
+  // it before the master is gone.
+  const wire::CallResult answer{
+      .call = call_ ? call_->call : CallId{}, .round = installed.round, .counts = installed.counts};
   if (standing_ == Standing::pending) {
     standing_ = Standing::accepted;
+    answer_ = answer;
+    sync_result_ = {.round = installed.syncs};
     see_newest();
     effects_.push_back(CompleteConnect{});
+  } else if (call_ && call_->what == wire::CallKind::update_topology &&
+             installed.round > answer_.round) {
+    on_call_result(answer);
   }
 }
 
@@ -173,7 +192,11 @@ void PeerMachine::enter(Ring ring) {
 
 void PeerMachine::relink(const Ring& ring, const wire::Token& token) {
   const std::size_t world = ring.members.size();
-  if (world == 1) return send(wire::LinksReady{ring.epoch});
+  failed_links_.clear();
+  if (world == 1) {
+    standing_links_ = ring.epoch;
+    return send(wire::LinksReady{ring.epoch});
+  }
   const std::size_t rank = rank_in(ring);
   effects_.push_back(Relink{ring.epoch, token, self_, ring.members[(rank + 1) % world],
                             ring.members[(rank + world - 1) % world].peer});
@@ -187,8 +210,9 @@ void PeerMachine::keep_links_of(const Ring& ring) {
 }
 
 void PeerMachine::on(const LinksStand& event) {
-  if (standing_ == Standing::pending || standing_ == Standing::accepted)
-    send(wire::LinksReady{event.epoch});
+  if (standing_ != Standing::pending && standing_ != Standing::accepted) return;
+  standing_links_ = event.epoch;
+  send(wire::LinksReady{event.epoch});
 }
 
 void PeerMachine::on(const LinkBroken& event) {
@@ -199,7 +223,10 @@ void PeerMachine::on(const LinkBroken& event) {
   if (ring == nullptr || ring->members.size() < 2) return;
   const std::size_t world = ring->members.size(), rank = rank_in(*ring);
   const PeerId neighbour = ring->members[(rank + (event.outgoing ? 1 : world - 1)) % world].peer;
-  send(wire::LinkFailed{event.epoch, neighbour, event.outgoing, event.fault, event.why});
+  const wire::LinkFailed failed{event.epoch, neighbour, event.outgoing, event.fault, event.why};
+  failed_links_[event.outgoing] = failed;
+  if (standing_links_ == event.epoch) standing_links_ = {};
+  send(failed);
 }
 
 void PeerMachine::on_heartbeat(const wire::Heartbeat& beat) {
@@ -215,6 +242,12 @@ void PeerMachine::on(const PeerTimePassed&) {
   if (standing_ != Standing::pending && standing_ != Standing::accepted &&
       standing_ != Standing::greeting)
     return;
+  if (away_) {
+    if (gave_up_on_master(overslept))
+      leave(Status::master_lost, fmt::format("the master has been away for {:.1f} s: {}",
+                                             seconds(now_ - away_->since), away_->why));
+    return;
+  }
   if (overslept) heard_ = now_;
   if (now_ - heard_ > settings_.master_timeout)
     return leave(Status::master_lost,
@@ -232,6 +265,7 @@ void PeerMachine::leave(Status status, std::string why) {
   standing_ = connecting ? Standing::unconnected : Standing::gone;
   gone_ = {status, why};
   proposed_.reset();
+  away_.reset();
   end_all_ops(status, why);
   effects_.push_back(KeepLinks{});
   effects_.push_back(CloseMaster{});

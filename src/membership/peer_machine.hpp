@@ -5,6 +5,9 @@
 // A launch carries the epoch that its caller has *seen*; pcclConnect, pcclUpdateTopology and the
 // await of a failed op refresh it. A launch under an epoch that is no longer in force fails, so a
 // launch under one (epoch, tag) fails on all members or on none.
+//
+// A peer that loses its master stays what it is and looks for it until the master timeout has
+// passed (peer_resume.cpp): data goes on moving, ops and calls wait.
 #pragma once
 
 #include <cstdint>
@@ -49,6 +52,10 @@ class PeerMachine {
     return kept_;
   }
 
+  // The op of a launch that has not ended.
+  std::optional<OpKey> key_of(OpHandle handle) const;
+  bool master_is_away() const { return away_.has_value(); }
+
   // Why a launch would fail at once; ok otherwise. The caller's world is the one it has seen.
   Outcome may_launch() const;
 
@@ -63,8 +70,16 @@ class PeerMachine {
     OpHandle handle;
     std::uint32_t world_size = 0;
     bool moves_data = false;
-    bool finished = false;         // with its data
-    std::size_t result_bytes = 0;  // that a commit carries: star only
+    bool finished = false;  // with its data
+    wire::OpDescriptor descriptor;
+    std::vector<std::byte> input;  // star only; the result of a commit is as long
+  };
+  // No master knows this peer at present.
+  struct Away {
+    Instant since;
+    std::string why;  // as the last attempt to reach it ended
+    std::uint32_t dials = 0;
+    bool resuming = false;  // reached again, and told who this is
   };
 
   // peer_machine.cpp
@@ -87,6 +102,7 @@ class PeerMachine {
   void relink(const Ring& ring, const wire::Token& token);
   void keep_links_of(const Ring& ring);
   void leave(Status status, std::string why);
+  void obey(Term term, const wire::Welcome& welcome);
   void see_newest();
   std::size_t rank_in(const Ring& ring) const;
   wire::Heartbeat heartbeat(bool probe) const;
@@ -97,7 +113,15 @@ class PeerMachine {
   void on_sync_elected(const wire::SyncElected& elected);
   void on_state_wanted(const wire::StateWanted& wanted);
   void on_sync_result(const wire::SyncResult& result);
+  wire::SyncOffer offer_again();
   std::optional<Outcome> may_not_call() const;
+  // peer_resume.cpp
+  void lose_master(const std::string& why);
+  void introduce_again();
+  void on_answer(const wire::Frame& frame);
+  void report();
+  std::vector<wire::OpVerdict> verdicts_to_report() const;
+  bool gave_up_on_master(bool overslept);
 
   // peer_ops.cpp
   void on(const LaunchRequested& event);
@@ -110,7 +134,10 @@ class PeerMachine {
   void end_all_ops(Status status, const std::string& why);
   void forget_verdicts(Epoch epoch, VerdictNumber watermark);
 
-  void send(wire::Message message) { effects_.push_back(SendToMaster{term_, std::move(message)}); }
+  // While the master is away nothing is said to it: it will hear all of it in the report.
+  void send(wire::Message message) {
+    if (!away_) effects_.push_back(SendToMaster{term_, std::move(message)});
+  }
 
   PeerSettings settings_;
   Instant now_{};
@@ -128,6 +155,7 @@ class PeerMachine {
   Ring ring_;                     // in force
   std::optional<Ring> proposed_;  // an admission, void until installed
   Seen seen_;
+  Term run_;
   CallId next_call_{1};
   std::optional<wire::Call> call_;
   struct Sync {
@@ -135,7 +163,13 @@ class PeerMachine {
     std::optional<wire::SyncElected> elected;
     bool holds_elected = false;
   };
-  std::optional<Sync> sync_;  // of a call to synchronise
+  std::optional<Sync> sync_;      // of a call to synchronise
+  wire::SyncResult sync_result_;  // the newest that this peer knows of
+  wire::CallResult answer_;       // the newest that this peer knows of
+
+  std::optional<Away> away_;
+  Epoch standing_links_;                           // both links of this epoch stand
+  std::map<bool, wire::LinkFailed> failed_links_;  // outgoing or not, of the newest ring
 
   std::map<OpKey, Op> ops_;                                          // launched, no verdict yet
   std::unordered_map<Tag, Launch> next_launch_;                      // in ring_.epoch

@@ -57,7 +57,7 @@ void PeerMachine::on(const LaunchRequested& event) {
   const bool star = event.descriptor.algorithm == wire::Algorithm::star;
   const auto world = static_cast<std::uint32_t>(ring_.members.size());
   const auto op =
-      ops_.emplace(key, Op{event.handle, world, !star, false, event.input.size()}).first;
+      ops_.emplace(key, Op{event.handle, world, !star, false, event.descriptor, event.input}).first;
   if (const auto early = early_.find(key); early != early_.end()) {
     effects_.push_back(PassOver{key});
     op->second.moves_data = false;
@@ -71,6 +71,12 @@ void PeerMachine::on(const LaunchRequested& event) {
   else
     effects_.push_back(
         StartRing{event.handle, key, static_cast<std::uint32_t>(rank_in(ring_)), world});
+}
+
+std::optional<OpKey> PeerMachine::key_of(OpHandle handle) const {
+  for (const auto& [key, op] : ops_)
+    if (op.handle == handle) return key;
+  return std::nullopt;
 }
 
 void PeerMachine::on(const OpFinished& event) {
@@ -103,7 +109,7 @@ bool PeerMachine::may_be_committed(const wire::OpVerdict& verdict) const {
   const auto found = ops_.find(verdict.op);
   if (found == ops_.end()) return false;
   const Op& op = found->second;
-  return (op.finished || !op.moves_data) && verdict.result.size() == op.result_bytes;
+  return (op.finished || !op.moves_data) && verdict.result.size() == op.input.size();
 }
 
 void PeerMachine::end_op(std::map<OpKey, Op>::iterator op, Outcome outcome,

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "base/mutant.hpp"
 #include "membership/peer_machine.hpp"
 
 namespace pccl::membership {
@@ -35,6 +36,18 @@ void PeerMachine::on(const StateFetched& event) {
   send(wire::SyncDone{event.call, event.outcome.status, event.outcome.why});
 }
 
+// To a master that was restarted, and elects anew: what has become of the state meanwhile.
+wire::SyncOffer PeerMachine::offer_again() {
+  if (const auto elected = std::exchange(sync_->elected, std::nullopt)) {
+    sync_->offer.whole = sync_->holds_elected;
+    if (sync_->holds_elected) {
+      sync_->offer.content = elected->content;
+      sync_->offer.revision = elected->revision;
+    }
+  }
+  return sync_->offer;
+}
+
 void PeerMachine::on_state_wanted(const wire::StateWanted& wanted) {
   if (sync_ && sync_->offer.call == wanted.call) effects_.push_back(DescribeState{wanted.call});
 }
@@ -50,6 +63,10 @@ void PeerMachine::on_sync_result(const wire::SyncResult& result) {
                  "protocol error: a sync cannot have ended well before its content is here");
   call_.reset();
   sync_.reset();
+  if (result.round > sync_result_.round) sync_result_ = result;
+  // All of the group hear this in the same epoch. Who was late may have seen fewer changes of the
+  // membership than the others, and would launch in another one than they.
+  if (!mutant(Mutant::result_of_a_sync_unseen)) see_newest();
   effects_.push_back(CompleteSync{{result.status, result.why}, result.revision});
 }
 

@@ -73,6 +73,14 @@ void Stream::finish_sending() {
   if (open()) ::shutdown(state_->socket.get(), SHUT_WR);
 }
 
+void Stream::limit_unacknowledged(Duration limit) {
+  const auto milliseconds =
+      static_cast<unsigned>(std::chrono::duration_cast<std::chrono::milliseconds>(limit).count());
+  if (open())
+    setsockopt(state_->socket.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds,
+               sizeof milliseconds);
+}
+
 void Stream::close_with_reset() {
   if (!open()) return;
   const linger reset{1, 0};

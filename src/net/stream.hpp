@@ -32,7 +32,9 @@ class Stream {
   const Endpoint& remote() const;
   bool open() const;
   void close();
-  void finish_sending();    // the other side reads an end after what has been sent; reading goes on
+  void finish_sending();  // the other side reads an end after what has been sent; reading goes on
+  // Ends with an error when bytes have waited so long for the other kernel's acknowledgement.
+  void limit_unacknowledged(Duration limit);
   void close_with_reset();  // the other side sees an error at once, unsent bytes are dropped
 
   Transfer read(std::span<std::byte> first, std::span<std::byte> second = {});

@@ -17,6 +17,7 @@
 #include "net/control_channel.hpp"
 #include "net/listener.hpp"
 #include "net/loop.hpp"
+#include "node/state_file.hpp"
 
 namespace pccl::node {
 
@@ -35,10 +36,24 @@ std::uint64_t random_number() {
 }
 
 // Microseconds since 1970: a master that is started again has a higher term, without any memory.
-Term new_term() {
+Term new_term(const std::optional<membership::Recollection>& before) {
   const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
-  return Term{static_cast<std::uint64_t>(
+  const Term by_clock{static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(since_1970).count())};
+  return before ? std::max(by_clock, before->term.next()) : by_clock;
+}
+
+membership::MasterSettings settings(const MasterOptions& options,
+                                    std::optional<membership::Recollection> before) {
+  return {.term = new_term(before),
+          .peer_timeout = options.peer_timeout,
+          .accept_restored_state = options.accept_restored_state,
+          .grace = options.grace,
+          .recollection = std::move(before),
+          .random = random_number,
+          .straggler_timeout = options.straggler_timeout,
+          .remove_stragglers = options.remove_stragglers,
+          .op_records = log()->should_log(spdlog::level::debug)};
 }
 
 }  // namespace
@@ -46,14 +61,7 @@ Term new_term() {
 class MasterNode::Impl {
  public:
   explicit Impl(MasterOptions options)
-      : options_(options),
-        machine_({.term = new_term(),
-                  .peer_timeout = options.peer_timeout,
-                  .accept_restored_state = options.accept_restored_state,
-                  .random = random_number,
-                  .straggler_timeout = options.straggler_timeout,
-                  .remove_stragglers = options.remove_stragglers,
-                  .op_records = log()->should_log(spdlog::level::debug)}) {}
+      : options_(std::move(options)), machine_(settings(options_, std::nullopt)) {}
   ~Impl() {
     interrupt();
     await_termination();
@@ -66,6 +74,8 @@ class MasterNode::Impl {
   Endpoint listening() const { return listener_.local(); }
 
  private:
+  Outcome recollect();
+  void remember();
   using Connection = membership::Connection;
   struct Leaving {
     std::unique_ptr<net::ControlChannel> channel;
@@ -101,8 +111,13 @@ Outcome MasterNode::Impl::run() {
         accept(std::move(socket), remote);
       });
   if (!listening.ok()) return listening;
+  if (const Outcome known = recollect(); !known.ok()) {
+    listener_.close();
+    return known;
+  }
   launched_ = true;
   log()->info("the master listens on {}", to_string(listener_.local()));
+  feed(membership::TimePassed{});  // its life begins
   thread_ = std::thread([this] {
     loop_.run();
     // Interrupted: the peers see the connections end.
@@ -113,6 +128,15 @@ Outcome MasterNode::Impl::run() {
     timer_.cancel();
   });
   return {};
+}
+
+// The port is this master's by now: no other one writes the file.
+Outcome MasterNode::Impl::recollect() {
+  if (options_.state_file.empty()) return {};
+  std::optional<membership::Recollection> before;
+  if (const Outcome loaded = load(options_.state_file, before); !loaded.ok()) return loaded;
+  machine_ = membership::MasterMachine(settings(options_, before));
+  return save(options_.state_file, before.value_or(membership::Recollection{}));
 }
 
 void MasterNode::Impl::await_termination() {
@@ -142,12 +166,21 @@ void MasterNode::Impl::feed(membership::MasterEvent event) {
   while (!inbox_.empty()) {
     const membership::MasterEvent next = std::move(inbox_.front());
     inbox_.pop_front();
-    for (const membership::MasterEffect& effect : machine_.step(next, net::Loop::now()))
-      carry_out(effect);
+    const membership::MasterEffects effects = machine_.step(next, net::Loop::now());
+    remember();
+    for (const membership::MasterEffect& effect : effects) carry_out(effect);
     if (const auto* closed = std::get_if<membership::ConnectionClosed>(&next))
       channels_.erase(closed->connection);
   }
   draining_ = false;
+}
+
+void MasterNode::Impl::remember() {
+  if (options_.state_file.empty()) return;
+  const auto recollection = machine_.take_recollection();
+  if (!recollection) return;
+  const Outcome saved = save(options_.state_file, *recollection);
+  if (!saved.ok()) log()->error("master: {}", saved.why);
 }
 
 void MasterNode::Impl::carry_out(const membership::MasterEffect& effect) {
@@ -177,7 +210,7 @@ void MasterNode::Impl::close(Connection connection) {
   leaving_.push_back({std::move(channel.mapped()), net::Loop::now() + farewell_time});
 }
 
-MasterNode::MasterNode(MasterOptions options) : impl_(std::make_unique<Impl>(options)) {}
+MasterNode::MasterNode(MasterOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 MasterNode::~MasterNode() = default;
 Outcome MasterNode::run() {
   return impl_->run();

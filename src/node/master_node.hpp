@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "base/endpoint.hpp"
 #include "base/status.hpp"
@@ -15,6 +16,8 @@ struct MasterOptions {
   bool accept_restored_state = false;  // membership/state_election.hpp
   Duration straggler_timeout{0};       // 0: off
   bool remove_stragglers = false;
+  Duration grace = std::chrono::seconds(1);  // for the peers of a life before, ahead of newcomers
+  std::string state_file;                    // empty: none
 };
 
 class MasterNode {

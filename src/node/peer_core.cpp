@@ -88,6 +88,7 @@ void PeerCore::run(const membership::PeerEffects& effects) {
     std::visit(Overloaded{
                    [&](const SendToMaster& message) { send(message); },
                    [&](const CloseMaster&) { io_.close_master(); },
+                   [&](const RedialMaster& redial) { io_.redial_master(redial.pause); },
                    [&](const Relink& relink) { io_.relink(relink); },
                    [&](const KeepLinks& keep) { io_.keep_links(keep); },
                    [&](const EnterEpoch& enter) { exchange_.enter_epoch(enter.epoch); },
@@ -101,6 +102,10 @@ void PeerCore::run(const membership::PeerEffects& effects) {
                    },
                    [&](const MoveState& move) {
                      transfer_call_ = move.elected.call;
+                     if (transfer_->elected() && *transfer_->elected() != move.elected.content) {
+                       io_.close_state();
+                       transfer_->start_over();
+                     }
                      transfer_->move(move);
                      io_.move_state(move);
                    },

@@ -44,6 +44,7 @@ class PeerIo {
   virtual ~PeerIo() = default;
   virtual void send_to_master(Term term, const wire::Message& message) = 0;
   virtual void close_master() = 0;  // after what has been sent
+  virtual void redial_master(Duration pause) = 0;
   virtual void relink(const membership::Relink& relink) = 0;
   virtual void keep_links(const membership::KeepLinks& keep) = 0;
   virtual void wake_at(Instant at) = 0;

@@ -14,10 +14,9 @@
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
-#include "net/control_channel.hpp"
-#include "net/dialer.hpp"
 #include "net/loop.hpp"
 #include "node/callers.hpp"
+#include "node/master_connection.hpp"
 #include "node/peer_core.hpp"
 #include "node/peer_links.hpp"
 #include "node/prepared_state.hpp"
@@ -65,8 +64,7 @@ class PeerNode::Impl final : public PeerIo {
     std::unique_ptr<PeerCore> core;
     std::unique_ptr<PeerLinks> links;
     std::unique_ptr<StateLinks> state_links;
-    std::unique_ptr<net::Dialer> dialer;
-    std::unique_ptr<net::ControlChannel> master;
+    std::unique_ptr<MasterConnection> master;
     net::Loop::Timer timer{loop};
     net::Loop::Timer connect_limit{loop};
     net::Loop::Timer transfer_timer{loop};
@@ -85,14 +83,16 @@ class PeerNode::Impl final : public PeerIo {
   Value& wait_for(Promise<Value>& promise);
   void check_time();
   void watch_transfer();
-  void master_connected(net::FileDescriptor socket, const std::string& why);
   void refresh_attributes();
   void shut_down();
   Duration transfer_patience() const { return 2 * options_.peer_timeout; }
 
   // PeerIo
   void send_to_master(Term term, const wire::Message& message) override;
-  void close_master() override;
+  void close_master() override { session_->master->close_after_sending(); }
+  void redial_master(Duration pause) override {
+    session_->master->dial_after(pause, limits::redial_deadline);
+  }
   void relink(const membership::Relink& relink) override { session_->links->relink(relink); }
   void keep_links(const membership::KeepLinks& keep) override { session_->links->keep(keep); }
   void wake_at(Instant at) override;
@@ -114,7 +114,7 @@ class PeerNode::Impl final : public PeerIo {
 
   Callers callers_;
   // What a sync that broke off has left of the shared state: no content that anybody has elected.
-  std::optional<Digest> mixture_;
+  Mixture mixture_;
 };
 
 // ---- connect
@@ -141,11 +141,7 @@ Outcome PeerNode::Impl::connect() {
     if (Outcome refused = callers_.begin_connect(promise); !refused.ok()) return refused;
     session.thread = std::thread([&session] { session.loop.run(); });
     feed(membership::ConnectRequested{session.links->port(), session.state_links->port()});
-    session.dialer =
-        std::make_unique<net::Dialer>(session.loop, options_.master, dial_master_deadline,
-                                      [this](net::FileDescriptor socket, const std::string& why) {
-                                        master_connected(std::move(socket), why);
-                                      });
+    session.master->dial(dial_master_deadline);
     if (options_.connect_timeout > Duration{0})
       session.connect_limit.set(net::Loop::now() + options_.connect_timeout, [this] {
         feed(membership::ConnectGivenUp{
@@ -198,20 +194,17 @@ Outcome PeerNode::Impl::open_session() {
           },
           [this](ReceiverId id) { session_->core->transfer()->receiver_lost(id); },
           [this] { with_core([] {}); }});
+  // A silent path costs this peer its place after one peer timeout: twice that decides nothing.
+  session->master = std::make_unique<MasterConnection>(
+      session->loop, options_.master, 2 * options_.peer_timeout,
+      MasterConnection::Callbacks{
+          [this] { feed(membership::MasterReached{}); },
+          [this](wire::Frame frame) { feed(membership::MasterFrame{std::move(frame)}); },
+          [this](const std::string& why) { feed(membership::MasterGone{why}); }});
   const std::lock_guard guard(session_changes_);
   if (Outcome refused = callers_.may_begin(); !refused.ok()) return refused;
   session_ = std::move(session);
   return {};
-}
-
-void PeerNode::Impl::master_connected(net::FileDescriptor socket, const std::string& why) {
-  if (!socket) return feed(membership::MasterGone{why});
-  session_->master = std::make_unique<net::ControlChannel>(
-      net::Stream(session_->loop, std::move(socket), options_.master), limits::control_frame_bytes);
-  session_->master->start(
-      [this](wire::Frame frame) { feed(membership::MasterFrame{std::move(frame)}); },
-      [this](const std::string& reason) { feed(membership::MasterGone{reason}); });
-  feed(membership::MasterReached{});
 }
 
 void PeerNode::Impl::connect_ended(const Outcome& outcome) {
@@ -284,12 +277,7 @@ void PeerNode::Impl::check_time() {
 }
 
 void PeerNode::Impl::send_to_master(Term term, const wire::Message& message) {
-  if (session_->master) session_->master->send(term, message);
-}
-
-void PeerNode::Impl::close_master() {
-  session_->dialer.reset();
-  if (session_->master) session_->master->close_after_sending();
+  session_->master->send(term, message);
 }
 
 // ---- calls
@@ -394,18 +382,16 @@ Outcome PeerNode::Impl::synchronize(const SyncRequest& request, SyncInfo& info) 
                                    .revision = Revision{request.revision},
                                    .keys = state->keys,
                                    .content = state->digest.content,
-                                   .whole = state->digest.content != mixture_},
+                                   .whole = !mixture_.is(state->digest.content)},
                                   state, net::Loop::now());
     });
   }
   EndedSync& ended = wait_for(*promise);
   if (ended.outcome.ok()) {
     info = {ended.revision.value, ended.tx_bytes, ended.rx_bytes};
-    mixture_.reset();
-  } else if (!ended.incomplete.empty()) {
+    mixture_.none();
+  } else if (!ended.incomplete.empty() && mixture_.broke_off(*state)) {
     ended.outcome.why += "; incomplete now: " + listed(ended.incomplete);
-    read_again(*state);
-    mixture_ = state->digest.content;
   }
   return ended.outcome;
 }

@@ -52,4 +52,12 @@ void read_again(PreparedState& prepared) {
   prepared.digest = shared_state::digest_state(prepared.tensors, prepared.map, threads());
 }
 
+bool Mixture::broke_off(PreparedState& state) {
+  const Digest before = state.digest.content;
+  read_again(state);
+  if (state.digest.content == before) return is(before);
+  left_ = state.digest.content;
+  return true;
+}
+
 }  // namespace pccl::node

@@ -29,4 +29,18 @@ Outcome prepare(const std::vector<StateEntry>& entries, PreparedState& prepared)
 // The same tensors with other bytes: reads them again.
 void read_again(PreparedState& prepared);
 
+// A sync that broke off may leave blocks of two contents: that is nobody's state, and a peer does
+// not offer it as one until the application has changed it.
+class Mixture {
+ public:
+  bool is(const Digest& content) const { return content == left_; }
+  void none() { left_.reset(); }
+  // Reads the tensors again. False if every bit is as it was: a block that was on its way may have
+  // brought no other bytes so far.
+  bool broke_off(PreparedState& state);
+
+ private:
+  std::optional<Digest> left_;
+};
+
 }  // namespace pccl::node

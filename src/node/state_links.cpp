@@ -23,6 +23,7 @@ Outcome StateLinks::listen(bool v6) {
 }
 
 void StateLinks::move(const membership::MoveState& move) {
+  const bool elected_anew = !wanted_ || wanted_->elected.token != move.elected.token;
   wanted_ = move;
   door_.ask_again();
   if (!move.fetch) return;
@@ -38,8 +39,11 @@ void StateLinks::move(const membership::MoveState& move) {
     callbacks_.on_source_lost(holder, "it holds the elected content no more", true);
   for (const wire::StateHolder& holder : move.elected.holders) {
     const auto source = sources_.find(holder.peer);
-    if (source != sources_.end() && !source->second.dialer && !source->second.lane &&
-        source->second.failures == 0)
+    if (source == sources_.end()) continue;
+    // It may not have heard of the election before, which a master's restart cut short.
+    if (elected_anew && !source->second.lane)
+      source->second = Source{.address = source->second.address};
+    if (!source->second.dialer && !source->second.lane && source->second.failures == 0)
       dial(holder.peer);
   }
 }

@@ -111,20 +111,38 @@ StateTransfer::StateTransfer(std::shared_ptr<const PreparedState> state)
 StateTransfer::~StateTransfer() = default;
 
 void StateTransfer::move(const membership::MoveState& move) {
+  elected_ = move.elected.content;
   if (!move.fetch) {
-    if (!holder_ && !fetch_) serve(state_->digest.blocks);
+    if (!holder_) serve(state_->digest.blocks);
     return;
   }
+  // A master that was restarted has not heard of what came of it; and holders that had not heard of
+  // the former election serve this one.
+  if (std::exchange(election_, move.elected.token) != move.elected.token) {
+    told_ = false;
+    given_up_.clear();
+  }
   if (!fetch_)
-    fetch_.emplace(state_->tensors, state_->map, state_->digest.blocks, move.elected.content);
+    fetch_.emplace(state_->tensors, state_->map,
+                   unknown_.empty() ? state_->digest.blocks : unknown_, move.elected.content);
   std::map<PeerId, bool> named;
   for (const wire::StateHolder& holder : move.elected.holders)
     named[holder.peer] = given_up_[holder.peer];
   given_up_ = std::move(named);
+  if (!fetch_->finished() && !all_given_up()) told_ = false;  // there is another to try
+}
+
+void StateTransfer::start_over() {
+  if (fetch_) unknown_.assign(state_->map.blocks(), Digest{});
+  sources_.clear();
+  receivers_.clear();
+  holder_.reset();
+  fetch_.reset();
+  given_up_.clear();
 }
 
 void StateTransfer::serve(std::span<const Digest> digests) {
-  holder_.emplace(state_->tensors, state_->map, digests);
+  if (!holder_) holder_.emplace(state_->tensors, state_->map, digests);
 }
 
 net::LaneClient& StateTransfer::source(const PeerId& holder) {
@@ -169,14 +187,18 @@ std::optional<Outcome> StateTransfer::take_outcome() {
     serve(fetch_->elected_digests());
     return Outcome{};
   }
-  if (std::all_of(given_up_.begin(), given_up_.end(),
-                  [](const auto& named) { return named.second; })) {
+  if (all_given_up()) {
     told_ = true;
     return Outcome{
         Status::peer_lost,
         "none of the holders of the elected shared state can be reached or trusted; " + last_loss_};
   }
   return std::nullopt;
+}
+
+bool StateTransfer::all_given_up() const {
+  return std::all_of(given_up_.begin(), given_up_.end(),
+                     [](const auto& named) { return named.second; });
 }
 
 std::vector<std::string> StateTransfer::incomplete_entries() const {

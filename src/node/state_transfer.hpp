@@ -31,6 +31,10 @@ class StateTransfer {
   // The election, or other holders of what was elected.
   void move(const membership::MoveState& move);
 
+  // Nothing that has come is of use: another content counts. The lanes are gone.
+  void start_over();
+  const std::optional<Digest>& elected() const { return elected_; }
+
   // Clients of lanes; they live until the lane is lost or the transfer ends.
   net::LaneClient& source(const PeerId& holder);
   net::LaneClient& receiver(ReceiverId id);
@@ -53,6 +57,7 @@ class StateTransfer {
   class Receiver;
 
   void serve(std::span<const Digest> digests);
+  bool all_given_up() const;
 
   std::shared_ptr<const PreparedState> state_;
   Instant now_{};
@@ -63,6 +68,9 @@ class StateTransfer {
   std::map<PeerId, bool> given_up_;  // every holder that was named: whether for good
   std::string last_loss_;
   bool told_ = false;
+  std::optional<Digest> elected_;
+  wire::Token election_{};
+  std::vector<Digest> unknown_;  // of blocks that have been written to since they were read
 };
 
 }  // namespace pccl::node

@@ -54,6 +54,10 @@ std::string_view name_of(Kind kind) {
       return "state_described";
     case Kind::holder_hello:
       return "holder_hello";
+    case Kind::resume:
+      return "resume";
+    case Kind::resume_end:
+      return "resume_end";
   }
   return "unknown";
 }

@@ -21,7 +21,7 @@
 namespace pccl::wire {
 
 inline constexpr std::uint32_t magic = 0x4c434350;  // "PCCL"
-inline constexpr std::uint16_t protocol_version = 1;
+inline constexpr std::uint16_t protocol_version = 2;
 
 enum class Kind : std::uint8_t {
   hello = 1,
@@ -48,6 +48,8 @@ enum class Kind : std::uint8_t {
   state_wanted = 22,
   state_described = 23,
   holder_hello = 24,
+  resume = 25,
+  resume_end = 26,
 };
 
 // Sizes of the run as the master counts them: accepted peers only.
@@ -78,11 +80,13 @@ struct Hello {
   Group group;
   std::uint16_t p2p_port = 0;
   std::uint16_t state_port = 0;  // where others fetch the shared state
-  static constexpr auto fields = std::tuple{&Hello::magic, &Hello::version, &Hello::group,
-                                            &Hello::p2p_port, &Hello::state_port};
+  PeerId formerly;  // how a master that is gone has called this peer, which was not accepted yet
+  static constexpr auto fields = std::tuple{&Hello::magic,    &Hello::version,    &Hello::group,
+                                            &Hello::p2p_port, &Hello::state_port, &Hello::formerly};
 };
 
-// master → peer: you are registered, and pending until the accepted peers admit you.
+// master → peer: you are registered, and pending until the accepted peers admit you; or, in answer
+// to a resume: say what you know.
 struct Welcome {
   static constexpr Kind kind = Kind::welcome;
   PeerId peer;
@@ -139,13 +143,14 @@ struct Call {
 struct CallResult {
   static constexpr Kind kind = Kind::call_result;
   CallId call;
+  CallRound round;  // the same at everyone
   Status status = Status::ok;
   bool peers_pending = false;  // the answer of CallKind::peers_pending
   RunCounts counts;
   std::string why;
   static constexpr auto fields =
-      std::tuple{&CallResult::call, &CallResult::status, &CallResult::peers_pending,
-                 &CallResult::counts, &CallResult::why};
+      std::tuple{&CallResult::call,          &CallResult::round,  &CallResult::status,
+                 &CallResult::peers_pending, &CallResult::counts, &CallResult::why};
 };
 
 enum class EpochReason : std::uint8_t {
@@ -202,7 +207,12 @@ struct EpochInstalled {
   static constexpr Kind kind = Kind::epoch_installed;
   Epoch epoch;
   RunCounts counts;
-  static constexpr auto fields = std::tuple{&EpochInstalled::epoch, &EpochInstalled::counts};
+  CallRound round;  // of an admission: the calls of update_topology that it answers; else 0
+  Term run;         // of the master that began the run
+  CallRound syncs;  // of the group, so far
+  static constexpr auto fields =
+      std::tuple{&EpochInstalled::epoch, &EpochInstalled::counts, &EpochInstalled::round,
+                 &EpochInstalled::run, &EpochInstalled::syncs};
 };
 
 enum class Algorithm : std::uint8_t { ring = 0, star = 1 };
@@ -265,6 +275,37 @@ struct Removed {
 struct Leave {
   static constexpr Kind kind = Kind::leave;
   static constexpr auto fields = std::tuple{};
+};
+
+// peer → master, the first frame to one that was started again, with the last term that the peer
+// obeyed in its header: I am a member. After the welcome the peer says all it knows once more in
+// the usual messages (op_verdict, call_result; op_begin, op_done, call, links_ready, link_failed)
+// and ends with a resume_end.
+struct Resume {
+  static constexpr Kind kind = Kind::resume;
+  std::uint32_t magic = wire::magic;
+  std::uint16_t version = protocol_version;
+  Group group;
+  PeerId peer;
+  std::uint16_t p2p_port = 0;
+  std::uint16_t state_port = 0;
+  static constexpr auto fields = std::tuple{&Resume::magic, &Resume::version,  &Resume::group,
+                                            &Resume::peer,  &Resume::p2p_port, &Resume::state_port};
+};
+
+// peer → master: that was all I know; this is the ring that I am in.
+struct ResumeEnd {
+  static constexpr Kind kind = Kind::resume_end;
+  Term run;               // of the master that began the run
+  Epoch epoch;            // in force here
+  VerdictNumber verdict;  // the newest of it
+  std::vector<Member> ring;
+  Epoch proposed;  // an admission that I have heard of and that is not in force; else 0
+  std::vector<Member> candidates;  // who is in that one, and not in my ring
+  RunCounts counts;
+  static constexpr auto fields = std::tuple{
+      &ResumeEnd::run,      &ResumeEnd::epoch,      &ResumeEnd::verdict, &ResumeEnd::ring,
+      &ResumeEnd::proposed, &ResumeEnd::candidates, &ResumeEnd::counts};
 };
 
 // peer → next rank, first frame of a lane; the bulk frames of bulk.hpp follow the welcome.
@@ -335,17 +376,20 @@ struct SyncDone {
   static constexpr auto fields = std::tuple{&SyncDone::call, &SyncDone::status, &SyncDone::why};
 };
 
-// master → members: how the sync ended, the same for everyone.
+// master → members: how the sync ended, the same for everyone. peer → restarted master: the newest
+// that it knows of.
 struct SyncResult {
   static constexpr Kind kind = Kind::sync_result;
   CallId call;
+  CallRound round;  // the syncs of the group in the order of their results
   Status status = Status::ok;
-  Revision revision;
-  Digest content;
+  bool synchronised = false;  // ever; then
+  Revision revision;          // of the last sync that ended well, this one included,
+  Digest content;             // and this is what it elected
   std::string why;
-  static constexpr auto fields =
-      std::tuple{&SyncResult::call, &SyncResult::status, &SyncResult::revision,
-                 &SyncResult::content, &SyncResult::why};
+  static constexpr auto fields = std::tuple{
+      &SyncResult::call,     &SyncResult::round,   &SyncResult::status, &SyncResult::synchronised,
+      &SyncResult::revision, &SyncResult::content, &SyncResult::why};
 };
 
 // master → members: your states differ in more than their bytes; what are they made of?
@@ -387,10 +431,11 @@ struct HolderHello {
                                             &HolderHello::token, &HolderHello::from};
 };
 
-using Message = std::variant<Hello, Welcome, Refused, Heartbeat, Call, CallResult, EpochProposed,
-                             LinksReady, LinkFailed, EpochInstalled, OpBegin, OpDone, OpVerdict,
-                             Removed, Leave, LaneHello, LaneWelcome, SyncOffer, SyncElected,
-                             SyncDone, SyncResult, StateWanted, StateDescribed, HolderHello>;
+using Message =
+    std::variant<Hello, Welcome, Refused, Heartbeat, Call, CallResult, EpochProposed, LinksReady,
+                 LinkFailed, EpochInstalled, OpBegin, OpDone, OpVerdict, Removed, Leave, LaneHello,
+                 LaneWelcome, SyncOffer, SyncElected, SyncDone, SyncResult, StateWanted,
+                 StateDescribed, HolderHello, Resume, ResumeEnd>;
 
 std::string_view name_of(Kind kind);
 Kind kind_of(const Message& message);

@@ -2,10 +2,8 @@
 // between two of them are cut without a word, and heal. Needs root and ip(8); skips without.
 #include <array>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <set>
-#include <sstream>
 #include <thread>
 
 #include "e2e/network_namespace.hpp"
@@ -63,31 +61,14 @@ class Mesh : public testing::Test {
   // Of the ring: who has a connection to whom, as the kernel sees it.
   std::set<Pair> linked() const {
     std::set<Pair> pairs;
-    for (std::size_t i = 0; i < peers.size(); ++i) {
-      std::ifstream table("/proc/" + std::to_string(peers[i]->pid()) + "/net/tcp");
-      std::string line, number, local, remote, state;
-      while (std::getline(table, line)) {
-        std::istringstream(line) >> number >> local >> remote >> state;
-        constexpr const char* established = "01";
-        for (std::size_t j = 0; j < peers.size(); ++j) {
-          std::array<char, 9> address{};  // 10.78.(j + 1).2, last octet first
-          std::snprintf(address.data(), address.size(), "02%02X4E0A",
-                        static_cast<unsigned char>(j + 1));
-          if (state == established && i != j && remote.starts_with(address.data()))
-            pairs.insert({std::min(i, j), std::max(i, j)});
-        }
-      }
-    }
+    for (std::size_t i = 0; i < peers.size(); ++i)
+      for (std::size_t j = i + 1; j < peers.size(); ++j)
+        if (connected_to(peers[i]->pid(), net(j) + ".2")) pairs.insert({i, j});
     return pairs;
   }
   // All of them succeed again, in a ring of so many.
   double recovered(const std::vector<Peer*>& who, std::uint64_t cut_at, const char* what) {
-    double longest = 0;
-    for (Peer* peer : who) {
-      Line ok = peer->event_after("ok", cut_at);
-      while (ok.number("world") != who.size()) ok = peer->event_after("ok", cut_at);
-      longest = std::max(longest, static_cast<double>(ok.number("t") - cut_at) * 1e-9);
-    }
+    const double longest = seconds_until_world(who, who.size(), cut_at);
     std::printf("%s: all %zu succeed again after %.2f s (peer timeout %.1f s)\n", what, who.size(),
                 longest, peer_timeout_s);
     return longest;

@@ -580,9 +580,11 @@ class Peer {
   pcclResult_t sync(const Command& command, Words& words) {
     pcclSharedState_t view = state_->view(command.number("revision"));
     pcclSharedStateSyncInfo_t info{};
+    const std::uint64_t begin = now_ns();
     const pcclResult_t result = pcclSynchronizeSharedState(
         comm_, &view, static_cast<pcclSharedStateSyncStrategy_t>(command.number("strategy")),
         &info);
+    words.add("call", now_ns() - begin);
     words.add("revision", view.revision).add("tx", info.tx_bytes).add("rx", info.rx_bytes);
     describe(words);
     return result;

@@ -23,11 +23,11 @@ namespace e2e {
 
 namespace {
 
-constexpr std::size_t transcript_bytes = 6000;  // of each part that a failure shows
+// Of what was said and answered; some processes talk for hours.
+constexpr std::size_t remembered_bytes = 1 << 20;
 
-std::string tail(const std::string& text) {
-  return text.size() <= transcript_bytes ? text
-                                         : "...\n" + text.substr(text.size() - transcript_bytes);
+std::string tail(const std::string& text, std::size_t most) {
+  return text.size() <= most ? text : "...\n" + text.substr(text.size() - most);
 }
 
 void check(bool good, const char* what) {
@@ -120,6 +120,7 @@ void Process::read_some() {
     lines_.emplace_back(partial_.substr(0, newline));
     partial_.erase(0, newline + 1);
   }
+  if (said_.size() > 2 * remembered_bytes) said_.erase(0, said_.size() - remembered_bytes);
 }
 
 Line Process::wait_for(const std::string& what, const std::function<bool(const Line&)>& wanted,
@@ -146,15 +147,24 @@ bool Process::has(const std::function<bool(const Line&)>& wanted) {
   return std::any_of(lines_.begin(), lines_.end(), wanted);
 }
 
+std::optional<Line> Process::next() {
+  if (lines_.empty()) read_some();
+  if (lines_.empty()) return std::nullopt;
+  Line line = std::move(lines_.front());
+  lines_.pop_front();
+  return line;
+}
+
 void Process::give_up(const std::string& what, const std::string& why) {
   throw std::runtime_error(name_ + ": waited for " + what + ": " + why + "\n" + transcript());
 }
 
-std::string Process::transcript() const {
+std::string Process::transcript(std::size_t most) const {
   std::string errors(static_cast<std::size_t>(::lseek(stderr_, 0, SEEK_CUR)), '\0');
   const ssize_t count = ::pread(stderr_, errors.data(), errors.size(), 0);
   errors.resize(count < 0 ? 0 : static_cast<std::size_t>(count));
-  return "---- " + name_ + "\n" + tail(said_) + "---- stderr of " + name_ + "\n" + tail(errors);
+  return "---- " + name_ + "\n" + tail(said_, most) + "---- stderr of " + name_ + "\n" +
+         tail(errors, most);
 }
 
 void Process::signal(int number) const {

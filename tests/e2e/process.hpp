@@ -10,6 +10,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,15 +60,19 @@ class Process {
                 Clock::duration within = patience);
   // The next line of such a kind that has come already.
   bool has(const std::function<bool(const Line&)>& wanted);
+  std::optional<Line> next();  // the oldest line, if any has come
 
   void signal(int number) const;
   // Closes its stdin and waits for it to end; -signal or the exit code.
   int end(Clock::duration within = patience);
   int wait_for_end(Clock::duration within = patience);
+  bool has_ended() { return reap(false); }
   void kill();  // -9, and waits for it
   bool alive() const { return pid_ > 0; }
 
-  std::string transcript() const;  // said, answered, and its stderr
+  // Said, answered, and its stderr: the end of each.
+  static constexpr std::size_t transcript_bytes = 6000;
+  std::string transcript(std::size_t most = transcript_bytes) const;
 
  private:
   void read_some();

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iomanip>
 #include <iostream>
 #include <iterator>
 #include <map>
@@ -181,6 +182,22 @@ std::vector<std::string> open_files(pid_t process) {
   return files;
 }
 
+bool connected_to(pid_t process, const std::string& v4_address) {
+  in_addr address{};
+  ::inet_pton(AF_INET, v4_address.c_str(), &address);
+  std::ostringstream as_listed;
+  as_listed << std::hex << std::uppercase << std::setfill('0') << std::setw(8) << address.s_addr
+            << ':';
+  constexpr const char* established = "01";
+  std::ifstream table("/proc/" + std::to_string(process) + "/net/tcp");
+  std::string line, number, local, remote, state;
+  while (std::getline(table, line)) {
+    std::istringstream(line) >> number >> local >> remote >> state;
+    if (state == established && remote.starts_with(as_listed.str())) return true;
+  }
+  return false;
+}
+
 // ---- a run
 // ---------------------------------------------------------------------------------------
 
@@ -200,6 +217,8 @@ LiveRun::LiveRun(RunOptions options) : options_(std::move(options)) {
 void LiveRun::start_master() {
   Process::Options options;
   options.environment["PCCL_LOG_LEVEL"] = "INFO";
+  // The first one meets nobody of a life before, and need not wait for them.
+  if (master_ == nullptr) options.environment["PCCL_MASTER_GRACE"] = "0";
   options.network_namespace = options_.master_namespace;
   const std::string host = options_.v6 ? "[::1]" : options_.host;
   std::vector<std::string> arguments{E2E_MASTER, "--listen", host + ":" + std::to_string(port_),
@@ -259,6 +278,17 @@ std::vector<Line> answers(const std::vector<Peer*>& peers, Clock::duration withi
 
 void expect_all(const std::vector<Line>& lines, const std::string& result) {
   for (const Line& line : lines) EXPECT_EQ(line.result, result) << line.whole;
+}
+
+double seconds_until_world(const std::vector<Peer*>& peers, std::size_t world,
+                           std::uint64_t since) {
+  double longest = 0;
+  for (Peer* peer : peers) {
+    Line ok = peer->event_after("ok", since);
+    while (ok.number("world") != world) ok = peer->event_after("ok", since);
+    longest = std::max(longest, static_cast<double>(ok.number("t") - since) * 1e-9);
+  }
+  return longest;
 }
 
 void wait_until_pending(const std::vector<Peer*>& accepted) {

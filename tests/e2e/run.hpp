@@ -57,7 +57,8 @@ class Peer : public Process {
 };
 
 std::size_t resident_kib(pid_t process);
-std::vector<std::string> open_files(pid_t process);  // what its descriptors are
+std::vector<std::string> open_files(pid_t process);               // what its descriptors are
+bool connected_to(pid_t process, const std::string& v4_address);  // anything on its host is
 std::uint64_t now_ns();
 std::uint16_t free_port();
 
@@ -87,6 +88,9 @@ class LiveRun {
 std::vector<Line> ask_all(const std::vector<Peer*>& peers, const std::string& command);
 std::vector<Line> answers(const std::vector<Peer*>& peers, Clock::duration within = patience);
 void expect_all(const std::vector<Line>& lines, const std::string& result);
+
+// Until all of them have succeeded in a loop with so many peers, in seconds after `since`.
+double seconds_until_world(const std::vector<Peer*>& peers, std::size_t world, std::uint64_t since);
 
 // Until all pending peers are registered at the master, as the accepted peers (who must be idle)
 // see.

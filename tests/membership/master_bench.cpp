@@ -13,7 +13,9 @@ IpAddress loopback() {
 }
 
 void MasterBench::step(const MasterEvent& event) {
-  for (const MasterEffect& effect : machine_.step(event, now_)) {
+  const MasterEffects effects = machine_.step(event, now_);
+  remembered_ = machine_.take_recollection().value_or(remembered_);
+  for (const MasterEffect& effect : effects) {
     if (const auto* send = std::get_if<Send>(&effect)) {
       const std::uint64_t to = send->connection.value;
       EXPECT_TRUE(is_open(to)) << "sends to connection " << to << ", which is not open";

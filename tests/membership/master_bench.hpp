@@ -21,9 +21,19 @@ IpAddress loopback();
 
 class MasterBench {
  public:
-  explicit MasterBench(Duration straggler_timeout = Duration{0}, bool remove_stragglers = false)
+  explicit MasterBench(Duration grace = Duration{0}) : MasterBench(Duration{0}, false, grace) {
+    if (grace > Duration{0}) step(TimePassed{});  // its life begins
+  }
+  explicit MasterBench(const Recollection& before)
+      : MasterBench(Duration{0}, false, std::chrono::seconds(1), before) {
+    step(TimePassed{});
+  }
+  MasterBench(Duration straggler_timeout, bool remove_stragglers, Duration grace = Duration{0},
+              const std::optional<Recollection>& before = std::nullopt)
       : machine_({.term = bench_term,
                   .peer_timeout = peer_timeout,
+                  .grace = grace,
+                  .recollection = before,
                   .random = [this] { return rng_.next(); },
                   .straggler_timeout = straggler_timeout,
                   .remove_stragglers = remove_stragglers,
@@ -61,6 +71,9 @@ class MasterBench {
     const auto found = sent<Message>(connection);
     return found.empty() ? Message{} : found.back();
   }
+  const std::vector<wire::Message>& everything_sent(std::uint64_t connection) const {
+    return sent_.at(connection);
+  }
   bool closed(std::uint64_t connection) const { return closed_.contains(connection); }
   bool is_open(std::uint64_t connection) const {
     return sent_.contains(connection) && !closed(connection);
@@ -76,15 +89,18 @@ class MasterBench {
   MasterMachine::GroupView group(Group which = {}) { return machine_.groups().at(which); }
   Epoch epoch(Group which = {}) { return group(which).epoch; }
   Instant now() const { return now_; }
+  const Recollection& remembered() const { return remembered_; }
 
  private:
   void step(const MasterEvent& event);
 
+  Duration grace_;
   Rng rng_{1};
   Instant now_{std::chrono::hours(1)};
   std::optional<Instant> wake_at_;
   MasterMachine machine_;
   std::vector<std::string> notes_;
+  Recollection remembered_;
   std::uint64_t next_connection_ = 1;
   std::map<std::uint64_t, std::vector<wire::Message>> sent_;
   std::map<std::uint64_t, PeerId> ids_;

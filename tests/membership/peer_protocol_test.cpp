@@ -184,7 +184,7 @@ TEST(Connecting, MayBeRepeatedAfterARefusal) {
 TEST(Connecting, AMasterMayBeginANewTermBetweenTwoAttempts) {
   PeerBench bench;
   bench.pend();
-  bench.step(MasterGone{"restart"});
+  bench.from_master(wire::Refused{"restart"});
   bench.forget_effects();
   bench.greet();
   EXPECT_EQ(bench.effects<SendToMaster>()[0].term, Term{}) << "the hello is of no term";
@@ -352,7 +352,13 @@ TEST(Calls, EndWithTheMaster) {
   bench.step(CallRequested{wire::CallKind::update_topology});
   const OpHandle op = bench.launch(1);
   bench.step(MasterGone{"reset"});
+  EXPECT_TRUE(bench.effects<CompleteCall>().empty()) << "it may come back";
+  bench.pass(60s, false);
+  EXPECT_TRUE(bench.effects<CompleteCall>().empty()) << "not a moment too soon";
+  bench.pass(1s, false);
+  ASSERT_EQ(bench.effects<CompleteCall>().size(), 1u);
   EXPECT_EQ(bench.effects<CompleteCall>()[0].outcome.status, Status::master_lost);
+  EXPECT_NE(bench.machine().gone().why.find("the master has been away for 60."), std::string::npos);
   EXPECT_EQ(bench.ended(op)->status, Status::master_lost);
   EXPECT_EQ(bench.effects<CancelRing>().size(), 1u);
 }

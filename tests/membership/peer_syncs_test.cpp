@@ -25,7 +25,13 @@ struct PeerSyncs : testing::Test {
     bench.from_master(wire::SyncElected{.call = call(), .content = digest(content)});
   }
   void result(Status status, std::uint8_t content = 0) {
-    bench.from_master(wire::SyncResult{call(), status, Revision{4}, digest(content), "because"});
+    bench.from_master(wire::SyncResult{.call = call(),
+                                       .round = CallRound{1},
+                                       .status = status,
+                                       .synchronised = true,
+                                       .revision = Revision{4},
+                                       .content = digest(content),
+                                       .why = "because"});
   }
   void expect_ended(Status status) {
     ASSERT_EQ(bench.effects<CompleteSync>().size(), 1u);
@@ -133,7 +139,7 @@ TEST_F(PeerSyncs, WhatIsOfNoCallIsIgnored) {
   bench.from_master(wire::SyncElected{});
   bench.from_master(wire::SyncResult{});
   offer(5);
-  bench.from_master(wire::SyncResult{CallId{77}, Status::ok, Revision{}, digest(5), {}});
+  bench.from_master(wire::SyncResult{.call = CallId{77}, .content = digest(5)});
   bench.from_master(wire::CallResult{.call = call()});
   bench.step(StateFetched{CallId{77}, {}});
   EXPECT_TRUE(bench.effects<CompleteSync>().empty());

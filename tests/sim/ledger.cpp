@@ -4,6 +4,10 @@
 
 namespace pccl::sim {
 
+namespace {
+constexpr std::uint32_t groups_of_a_run = 1000;
+}
+
 Ledger::Peer& Ledger::peer(PeerId id) {
   const auto found = peers_.find(id);
   PCCL_REQUIRE(found != peers_.end(), "Membership", "peer {} was never registered", short_name(id));
@@ -31,17 +35,70 @@ std::size_t Ledger::accepted_in(Group group) const {
       }));
 }
 
+std::vector<PeerId> Ledger::accepted_peers() const {
+  std::vector<PeerId> accepted;
+  for (const auto& [id, who] : peers_)
+    if (who.accepted && !who.removed) accepted.push_back(id);
+  return accepted;
+}
+
 // ---- the master
 
 void Ledger::registered(PeerId id, Group group, const std::string& name) {
-  PCCL_REQUIRE(peers_.emplace(id, Peer{.group = group, .name = name}).second, "Membership",
-               "identity {} was given twice", short_name(id));
+  const auto [at, first] = peers_.emplace(id, Peer{.group = group, .name = name});
+  Peer& who = at->second;
+  const bool is_back = life_ > 0 && who.accepted && who.name == name &&
+                       who.group.value % groups_of_a_run == group.value &&
+                       (!who.removed || who.removed_in_life < life_ || took_over_in_life_ < life_);
+  PCCL_REQUIRE(first || is_back, "Membership", "identity {} was given twice", short_name(id));
+  who.removed = false;  // of that nobody has heard, or it will be removed again
+}
+
+void Ledger::master_died() {
+  ++life_;
+  for (auto& [id, who] : peers_) who.in_call = who.offering = false;
+  sync_results_.clear();
+  answers_.clear();
+  newly_accepted_ = removals_ = 0;
+}
+
+void Ledger::master_took_over() {
+  forget_revisions_of_the_gone();
+  took_over_in_life_ = life_;
+  forget_what_only_the_gone_knew();
+  for (auto& [id, who] : peers_) {
+    who.last_verdict = who.last_seen_verdict;
+    who.installed = {};
+    who.last_round = {};
+  }
+}
+
+bool Ledger::gone(const std::set<PeerId>& peers) const {
+  return std::all_of(peers.begin(), peers.end(), [this](PeerId id) { return peer(id).removed; });
+}
+
+// Of the master's lives before: whoever came back can know nothing of it.
+void Ledger::forget_what_only_the_gone_knew() {
+  const auto lost = [this](const auto& entry) {
+    return entry.second.life < life_ && gone(entry.second.had_by);
+  };
+  std::erase_if(verdicts_, lost);
+  std::erase_if(open_verdicts_, lost);
+  std::erase_if(rounds_, lost);
+}
+
+// A master's memory of the revisions dies with it: those who synchronised tell the next one.
+void Ledger::forget_revisions_of_the_gone() {
+  for (auto& [group, revisions] : contents_)
+    std::erase_if(revisions, [this](const auto& entry) { return gone(entry.second.had_by); });
 }
 
 void Ledger::removed(PeerId id) {
   peer(id).removed = true;
+  peer(id).removed_in_life = life_;
   ++removals_;
   if (accepted_in(peer(id).group) == 0) contents_.erase(peer(id).group);
+  forget_what_only_the_gone_knew();
   std::erase_if(open_verdicts_,
                 [this](const auto& entry) { return everybody_has(entry.first, entry.second); });
 }
@@ -54,6 +111,7 @@ void Ledger::proposed(PeerId to, const wire::EpochProposed& proposal) {
   who.proposed = proposal.epoch;
   std::vector<PeerId> ring;
   for (const wire::Member& member : proposal.ring) ring.push_back(member.peer);
+  name_run(ring);
   PCCL_REQUIRE(std::set<PeerId>(ring.begin(), ring.end()).size() == ring.size(),
                "Each member once in the ring", "epoch {} of group {}", proposal.epoch.value,
                who.group.value);
@@ -67,6 +125,20 @@ void Ledger::proposed(PeerId to, const wire::EpochProposed& proposal) {
   PCCL_REQUIRE(first || (at->second.ring == ring && at->second.token == proposal.token),
                "One membership per epoch", "epoch {} of group {} has two rings",
                proposal.epoch.value, who.group.value);
+}
+
+// A master that has met nobody of the run before begins another one, and its epochs from 1.
+void Ledger::name_run(const std::vector<PeerId>& ring) {
+  const auto member = std::find_if(ring.begin(), ring.end(), [this](PeerId id) {
+    return peer(id).accepted && !peer(id).removed;
+  });
+  const Group group =
+      member != ring.end()
+          ? peer(*member).group
+          : Group{peer(ring.front()).group.value % groups_of_a_run + life_ * groups_of_a_run};
+  for (const PeerId id : ring)
+    if (peer(id).group.value % groups_of_a_run == group.value % groups_of_a_run)
+      peer(id).group = group;
 }
 
 void Ledger::links_ready(PeerId from, Epoch epoch) {
@@ -98,7 +170,7 @@ void Ledger::decided(PeerId to, const wire::OpVerdict& verdict) {
                verdict.op.epoch.value, who.last_verdict.second.value, who.last_verdict.first.value);
   who.last_verdict = now;
   const VerdictName name{{who.group, verdict.op.epoch}, verdict.number};
-  const auto [at, first] = verdicts_.emplace(name, Verdict{verdict.op, verdict.outcome, {}});
+  const auto [at, first] = verdicts_.emplace(name, Verdict{verdict.op, verdict.outcome, {}, life_});
   PCCL_REQUIRE(first || (at->second.op == verdict.op && at->second.outcome == verdict.outcome),
                "One verdict per op", "verdict {} of epoch {} has two meanings",
                verdict.number.value, verdict.op.epoch.value);
@@ -114,7 +186,21 @@ void Ledger::answered(PeerId to, const wire::CallResult& result) {
   PCCL_REQUIRE(peer(to).in_call, "Unanimous calls", "{} gets an answer that it did not ask for",
                peer(to).name);
   peer(to).in_call = false;
-  answers_.emplace_back(to, result);
+  PCCL_REQUIRE(result.round > peer(to).last_round, "Unanimous calls",
+               "{} is sent round {} after {}", peer(to).name, result.round.value,
+               peer(to).last_round.value);
+  peer(to).last_round = result.round;
+  const auto known = rounds_.find(result.round);
+  if (known == rounds_.end()) {
+    answers_.emplace_back(to, result);
+    return;
+  }
+  // Somebody has had this answer from a master that is gone.
+  const wire::CallResult& before = known->second.result;
+  PCCL_REQUIRE(result.status == before.status && result.peers_pending == before.peers_pending &&
+                   result.counts == before.counts,
+               "Unanimous calls", "{} gets another answer to round {} than {}", peer(to).name,
+               result.round.value, peer(*known->second.had_by.begin()).name);
 }
 
 void Ledger::watermark(PeerId to, const wire::Heartbeat& beat) {
@@ -161,6 +247,7 @@ void Ledger::master_stepped(const wire::RunCounts& counts) {
     PCCL_REQUIRE(answers_.size() + newly_accepted_ == own.global_world_size || removals_ > 0,
                  "Unanimous calls", "{} answers for {} accepted peers", answers_.size(),
                  own.global_world_size - newly_accepted_);
+    rounds_[answers_.front().second.round] = {answers_.front().second, {}, life_};
     answers_.clear();
   }
   for (const auto& [group, results] : sync_results_) {
@@ -170,9 +257,15 @@ void Ledger::master_stepped(const wire::RunCounts& counts) {
                        result.content == results.front().second.content,
                    "Unanimous calls", "{} gets another result of a sync than {}", peer(to).name,
                    peer(results.front().first).name);
-    PCCL_REQUIRE(removals_ > 0 || results.size() == accepted_in(group), "Unanimous calls",
-                 "a sync of group {} ends for {} of {} peers", group.value, results.size(),
-                 accepted_in(group));
+    const wire::SyncResult& result = results.front().second;
+    SyncRound& round = sync_rounds_[{group, result.round}];
+    // After a restart it is told to those who had not heard of it.
+    const bool told_again = round.life > 0 && round.life < life_ + 1 &&
+                            round.revision == result.revision && round.content == result.content;
+    if (!told_again) round = {life_ + 1, result.revision, result.content};
+    PCCL_REQUIRE(told_again || removals_ > 0 || results.size() == accepted_in(group),
+                 "Unanimous calls", "a sync of group {} ends for {} of {} peers", group.value,
+                 results.size(), accepted_in(group));
   }
   sync_results_.clear();
   newly_accepted_ = removals_ = 0;
@@ -192,11 +285,13 @@ void Ledger::sync_ended(PeerId to, const wire::SyncResult& result) {
 
 void Ledger::synced(PeerId id, Revision revision, const Digest& content) {
   if (peer(id).removed) return;  // it learns late of a group that has gone on, or is no more
-  const auto [at, first] = contents_[peer(id).group].emplace(revision, content);
+  const auto [at, first] = contents_[peer(id).group].emplace(revision, Content{content, {}});
   syncs_ += first ? 1 : 0;
-  PCCL_REQUIRE(at->second == content, "Revisions never fork",
+  at->second.had_by.insert(id);
+  PCCL_REQUIRE(at->second.digest == content, "Revisions never fork",
                "revision {} of group {} is {} at {}, and was {}", revision.value,
-               peer(id).group.value, short_name(content), peer(id).name, short_name(at->second));
+               peer(id).group.value, short_name(content), peer(id).name,
+               short_name(at->second.digest));
 }
 
 // ---- the peers
@@ -217,10 +312,20 @@ void Ledger::entered(PeerId id, Epoch epoch, const std::vector<wire::Member>& ri
 }
 
 void Ledger::saw_verdict(PeerId id, const wire::OpVerdict& verdict) {
-  const auto found = open_verdicts_.find({{peer(id).group, verdict.op.epoch}, verdict.number});
+  Peer& who = peer(id);
+  const VerdictName name{{who.group, verdict.op.epoch}, verdict.number};
+  who.last_seen_verdict =
+      std::max(who.last_seen_verdict, std::pair{verdict.op.epoch, verdict.number});
+  if (const auto any = verdicts_.find(name); any != verdicts_.end()) any->second.had_by.insert(id);
+  const auto found = open_verdicts_.find(name);
   if (found == open_verdicts_.end()) return;
   found->second.had_by.insert(id);
   if (everybody_has(found->first, found->second)) open_verdicts_.erase(found);
+}
+
+void Ledger::saw_round(PeerId id, CallRound round) {
+  if (const auto found = rounds_.find(round); found != rounds_.end())
+    found->second.had_by.insert(id);
 }
 
 bool Ledger::everybody_has(const VerdictName& name, const Verdict& verdict) const {
@@ -285,6 +390,8 @@ void Ledger::failed(PeerId id, const OpKey& key, const Outcome& outcome) {
   if (outcome.status != Status::peer_lost && outcome.status != Status::invalid_argument) return;
   const OpName name{peer(id).group, key};
   Op& op = ops_.at(name);
+  // Who heard of a success from a master that is gone, and has gone with it, does not count.
+  if (life_ > 0 && gone(op.succeeded)) op.succeeded.clear();
   PCCL_REQUIRE(op.succeeded.empty(), "One outcome per op",
                "{} succeeded at {} and failed at {}: {}", describe(name),
                op.succeeded.empty() ? "nobody" : peer(*op.succeeded.begin()).name, peer(id).name,

@@ -30,12 +30,16 @@ class Ledger {
   void sync_ended(PeerId to, const wire::SyncResult& result);
   void history_begins_anew() { contents_.clear(); }  // as the master was told to allow
   void watermark(PeerId to, const wire::Heartbeat& beat);
+  void master_died();
+  // Another life of it has a run. What the one before said and no member has heard was never said.
+  void master_took_over();
   // After each step of the master: its counts are those of the peers it has accepted.
   void master_stepped(const wire::RunCounts& counts);
 
   // ---- the peers
   void entered(PeerId peer, Epoch epoch, const std::vector<wire::Member>& ring);
   void saw_verdict(PeerId peer, const wire::OpVerdict& verdict);
+  void saw_round(PeerId peer, CallRound round);
   // What a peer keeps holds every verdict that it has and some member does not.
   template <typename Kept>
   void check_kept(PeerId peer, const Kept& kept) const;
@@ -55,6 +59,7 @@ class Ledger {
 
   bool accepted(PeerId peer) const;
   std::size_t accepted_in(Group group) const;
+  std::vector<PeerId> accepted_peers() const;
   std::size_t ops_launched() const { return ops_.size(); }
   std::size_t ops_committed() const { return committed_; }
   std::size_t syncs() const { return syncs_; }
@@ -66,8 +71,10 @@ class Ledger {
     Group group;
     std::string name;
     bool accepted = false, removed = false, in_call = false, offering = false;
+    unsigned removed_in_life = 0;
     Epoch proposed, installed, entered;
-    std::pair<Epoch, VerdictNumber> last_verdict;
+    std::pair<Epoch, VerdictNumber> last_verdict, last_seen_verdict;  // sent to it; come
+    CallRound last_round;                                             // sent to it
   };
   struct Membership {
     std::vector<PeerId> ring;
@@ -79,6 +86,12 @@ class Ledger {
     OpKey op;
     wire::OpOutcome outcome;
     std::set<PeerId> had_by;
+    unsigned life = 0;  // of the master
+  };
+  struct Round {
+    wire::CallResult result;
+    std::set<PeerId> had_by;
+    unsigned life = 0;
   };
   struct Op {
     std::map<PeerId, Launch> launches;
@@ -92,6 +105,10 @@ class Ledger {
   Peer& peer(PeerId id);
   const Peer& peer(PeerId id) const;
   bool everybody_has(const VerdictName& name, const Verdict& verdict) const;
+  void name_run(const std::vector<PeerId>& ring);
+  bool gone(const std::set<PeerId>& peers) const;  // all of them
+  void forget_what_only_the_gone_knew();
+  void forget_revisions_of_the_gone();
   std::string describe(const OpName& op) const;
 
   std::map<PeerId, Peer> peers_;
@@ -99,8 +116,20 @@ class Ledger {
   std::map<VerdictName, Verdict> verdicts_;
   std::map<VerdictName, Verdict> open_verdicts_;  // not yet had by all
   std::map<OpName, Op> ops_;
-  std::map<Group, std::map<Revision, Digest>> contents_;
+  std::map<CallRound, Round> rounds_;
+  struct Content {
+    Digest digest;
+    std::set<PeerId> had_by;
+  };
+  std::map<Group, std::map<Revision, Content>> contents_;
+  struct SyncRound {
+    unsigned life = 0;  // of the master, from 1
+    Revision revision;
+    Digest content;
+  };
+  std::map<std::pair<Group, CallRound>, SyncRound> sync_rounds_;
   std::map<Group, std::vector<std::pair<PeerId, wire::SyncResult>>> sync_results_;  // of this step
+  unsigned life_ = 0, took_over_in_life_ = 0;
   std::size_t committed_ = 0, syncs_ = 0;
   std::vector<std::pair<PeerId, wire::CallResult>> answers_;  // of this step of the master
   std::size_t newly_accepted_ = 0, removals_ = 0;             // in this step

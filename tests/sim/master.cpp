@@ -6,12 +6,62 @@ namespace pccl::sim {
 
 using namespace membership;
 
-MasterHost::MasterHost(World& world)
-    : Process(world.timeline),
-      world_(world),
-      machine_({.term = Term{7},
-                .accept_restored_state = true,  // else a group that loses its last holder is stuck
-                .random = [&world] { return world.rng.next(); }}) {}
+namespace {
+Term next_term(Term term) {  // further than the epochs of a life can get
+  return Term{term.value + 1'000'000};
+}
+}  // namespace
+
+MasterHost::MasterHost(World& world) : Process(world.timeline), world_(world) {
+  machine_.emplace(MasterSettings{
+      .term = term_ = next_term(term_),
+      .accept_restored_state = true,  // else a group that loses its last holder is stuck
+      .random = [&world] { return world.rng.next(); }});
+}
+
+void MasterHost::kill() {
+  world_.trace.print("fault   kill the master");
+  world_.trace.mix("kill master");
+  die();
+  controls_.clear();
+  registered_.clear();
+  knows_nothing_ = true;
+  world_.ledger.master_died();
+  world_.close_controls_of_master();
+}
+
+void MasterHost::start() {
+  world_.trace.print("fault   start the master");
+  world_.trace.mix("start master");
+  begin_again();
+  // Newcomers would get in at once: nobody tells this master that there is a run.
+  machine_.emplace(MasterSettings{.term = term_ = next_term(term_),
+                                  .accept_restored_state = true,
+                                  .grace = std::chrono::seconds(1),
+                                  .recollection = state_file_,
+                                  .random = [this] { return world_.rng.next(); }});
+  step(TimePassed{});
+}
+
+// Whom the machine does not know when it has a run again is out of it.
+void MasterHost::take_over() {
+  if (!knows_nothing_ || machine_->resuming() || machine_->groups().empty()) return;
+  knows_nothing_ = false;
+  std::set<PeerId> members;
+  for (const auto& [group, view] : machine_->groups())
+    members.insert(view.ring.begin(), view.ring.end());
+  for (const auto& peer : world_.peers())
+    PCCL_REQUIRE(!peer->blamed().empty() || members.contains(peer->id()) ||
+                     !world_.ledger.accepted(peer->id()) ||
+                     peer->machine().standing() != PeerMachine::Standing::accepted,
+                 "Nobody is removed without cause", "{} is not in the run of the new master",
+                 peer->name());
+  // Also those who were let in and have not heard of it: they are pending again, under another
+  // name.
+  for (const PeerId id : world_.ledger.accepted_peers())
+    if (!members.contains(id)) world_.ledger.removed(id);
+  world_.ledger.master_took_over();
+}
 
 void MasterHost::opened(Control& control) {
   controls_[control.id()] = &control;
@@ -29,8 +79,13 @@ void MasterHost::closed(Control& control, const std::string& why) {
 }
 
 void MasterHost::step(const MasterEvent& event) {
-  for (MasterEffect& effect : machine_.step(event, world_.timeline.now())) carry_out(effect);
-  world_.ledger.master_stepped(machine_.counts());
+  MasterEffects effects = machine_->step(event, world_.timeline.now());
+  take_over();
+  if (const auto recollection = machine_->take_recollection();
+      recollection && world_.options.master_has_state_file)
+    state_file_ = recollection_of(to_text(*recollection));
+  for (MasterEffect& effect : effects) carry_out(effect);
+  if (!knows_nothing_) world_.ledger.master_stepped(machine_->counts());
 }
 
 void MasterHost::carry_out(MasterEffect& effect) {
@@ -38,7 +93,7 @@ void MasterHost::carry_out(MasterEffect& effect) {
     const auto found = controls_.find(send->connection);
     if (found == controls_.end()) return;
     sent(*found->second, send->message);
-    found->second->send_down({machine_.term(), std::move(send->message)});
+    found->second->send_down({machine_->term(), std::move(send->message)});
   } else if (const auto* const close = std::get_if<Close>(&effect)) {
     const auto found = controls_.find(close->connection);
     if (found == controls_.end()) return;
@@ -80,7 +135,13 @@ void MasterHost::sent(const Control& control, const wire::Message& message) {
     return ledger.registered(welcome->peer, control.peer().options().group, control.peer().name());
   }
   const auto found = registered_.find(control.id());
-  if (found == registered_.end()) return;
+  if (found == registered_.end()) {
+    PCCL_REQUIRE(
+        !std::holds_alternative<wire::Removed>(message) || !control.peer().blamed().empty(),
+        "Nobody is removed without cause", "{} comes back and is sent away: {}",
+        control.peer().name(), std::get<wire::Removed>(message).why);
+    return;
+  }
   const PeerId to = found->second;
   if (const auto* proposed = std::get_if<wire::EpochProposed>(&message))
     ledger.proposed(to, *proposed);

@@ -1,7 +1,9 @@
-// The master's process: the real MasterMachine behind simulated connections.
+// The master's process: the real MasterMachine behind simulated connections. It may be killed, and
+// started again with no memory.
 #pragma once
 
 #include <map>
+#include <optional>
 
 #include "membership/master_machine.hpp"
 #include "sim/control.hpp"
@@ -16,7 +18,9 @@ class MasterHost final : public Process {
   void opened(Control& control);
   void received(Control& control, wire::Frame frame);
   void closed(Control& control, const std::string& why);
-  const membership::MasterMachine& machine() const { return machine_; }
+  void kill();   // SIGKILL: its sockets close
+  void start();  // again
+  const membership::MasterMachine& machine() const { return *machine_; }
 
  private:
   void step(const membership::MasterEvent& event);
@@ -24,9 +28,14 @@ class MasterHost final : public Process {
   void sent(const Control& control, const wire::Message& message);
   void heard(const Control& control, const wire::Message& message);
   void closing(Control& control);
+  void take_over();
 
   World& world_;
-  membership::MasterMachine machine_;
+  Term term_{0};
+  std::optional<membership::Recollection> state_file_;
+  std::optional<membership::MasterMachine> machine_;
+  bool knows_nothing_ =
+      false;  // and the ledger does: the peers of the life before are not back yet
   std::map<membership::Connection, Control*> controls_;
   std::map<membership::Connection, PeerId> registered_;
   std::uint64_t timer_ = 0;

@@ -85,6 +85,9 @@ void SimPeer::leave() {
 void SimPeer::exit() {
   if (!alive()) return;
   world_.trace.print("{}      exits: {}", name(), machine().gone().why);
+  PCCL_REQUIRE(machine().gone().status != Status::master_lost ||
+                   machine().gone().why.find("protocol error") == std::string::npos,
+               "Honest masters keep the protocol", "{}: {}", name(), machine().gone().why);
   blame("it exited");
   die();
   doing = "gone";
@@ -131,6 +134,10 @@ void SimPeer::hear_master(const wire::Frame& frame) {
   if (machine().standing() != PeerMachine::Standing::accepted) return;
   if (const auto* const verdict = std::get_if<wire::OpVerdict>(&frame.message))
     world_.ledger.saw_verdict(id(), *verdict);
+  if (const auto* const result = std::get_if<wire::CallResult>(&frame.message))
+    world_.ledger.saw_round(id(), result->round);
+  if (const auto* const installed = std::get_if<wire::EpochInstalled>(&frame.message))
+    world_.ledger.saw_round(id(), installed->round);
   world_.ledger.check_kept(id(), machine().kept_verdicts());
 }
 
@@ -141,11 +148,6 @@ void SimPeer::lose_master(const std::string& why) {
 // ---- node::PeerIo
 
 void SimPeer::send_to_master(Term term, const wire::Message& message) {
-  if (const auto* const begin = std::get_if<wire::OpBegin>(&message)) {
-    launching_->key = begin->op;
-    world_.ledger.launched(id(), begin->op, machine().seen().epoch,
-                           {slot_, launching_->spec, launching_->amount});
-  }
   if (options_.mute && std::holds_alternative<wire::LinksReady>(message)) return;
   if (control_ != nullptr) control_->send_up({term, message});
 }
@@ -156,6 +158,22 @@ void SimPeer::close_master() {
 
 void SimPeer::relink(const Relink& relink) {
   if (!options_.mute) door_.relink(relink);
+}
+
+void SimPeer::redial_master(Duration pause) {
+  close_master();
+  later(pause, [this, control = control_] {
+    if (control_ == control && machine().master_is_away()) dial_master();
+  });
+}
+
+void SimPeer::dial_master() {
+  if (world_.master.alive()) {
+    control_ = &world_.new_control(*this);
+    return;
+  }
+  control_ = nullptr;
+  later(world_.control_delay(), [this] { lose_master("connection refused"); });
 }
 
 void SimPeer::keep_links(const KeepLinks& keep) {
@@ -241,7 +259,7 @@ void SimPeer::resume(std::coroutine_handle<> waiter) {
 Task<Outcome> SimPeer::connect() {
   connected_ = {};
   core_->handle(ConnectRequested{p2p().port, p2p().port}, world_.timeline.now());
-  control_ = &world_.new_control(*this);
+  dial_master();
   co_await connected_;
   co_return connect_outcome_;
 }
@@ -264,24 +282,25 @@ Task<Outcome> SimPeer::sync(SyncStrategy strategy) {
                       .revision = Revision{revision},
                       .keys = prepared->keys,
                       .content = offered,
-                      .whole = offered != state.mixture},
+                      .whole = !state.mixture.is(offered)},
                      prepared, world_.timeline.now());
   after_work();
   co_await synced_;
-  node::read_again(*prepared);
-  const Digest content = prepared->digest.content;
   if (sync_outcome_.outcome.ok()) {
-    world_.ledger.synced(id(), sync_outcome_.revision, content);
+    node::read_again(*prepared);
+    world_.ledger.synced(id(), sync_outcome_.revision, prepared->digest.content);
     PCCL_REQUIRE(sync_outcome_.revision.value >= revision || std::exchange(history_lost_, false),
                  "Revisions never go back", "{} had {} and has {}", name(), revision,
                  sync_outcome_.revision.value);
     revision = sync_outcome_.revision.value;
-    state.mixture.reset();
+    state.mixture.none();
+    state.broken_off = false;
     ++syncs_done;
   } else {
     last_failure = sync_outcome_.outcome.why;
     history_lost_ = true;
-    if (!sync_outcome_.incomplete.empty()) state.mixture = content;
+    if (!sync_outcome_.incomplete.empty() && state.mixture.broke_off(*prepared))
+      state.broken_off = true;
   }
   co_return sync_outcome_.outcome;
 }
@@ -306,6 +325,9 @@ OpHandle SimPeer::launch(const OpSpec& spec, std::uint32_t amount, bool in_place
                                           op->receive->data(), spec.type, spec.op}},
                                         world_.timeline.now());
   launching_ = nullptr;
+  op->key = machine().key_of(handle);
+  if (op->key)
+    world_.ledger.launched(id(), *op->key, machine().seen().epoch, {slot_, spec, amount});
   world_.trace.mix("launch", slot_, spec.tag.value, op->key ? op->key->launch.value : 99);
   if (world_.trace.printing())
     world_.trace.print("{}      launches {} ({} x {} {}{})", name(),

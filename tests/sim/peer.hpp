@@ -135,6 +135,7 @@ class SimPeer final : public Process, public node::PeerIo {
   // node::PeerIo
   void send_to_master(Term term, const wire::Message& message) override;
   void close_master() override;
+  void redial_master(Duration pause) override;
   void relink(const membership::Relink& relink) override;
   void keep_links(const membership::KeepLinks& keep) override;
   void wake_at(Instant at) override;
@@ -150,6 +151,7 @@ class SimPeer final : public Process, public node::PeerIo {
 
   void handle(const membership::PeerEvent& event);
   void exit();
+  void dial_master();
   void open(Gate& gate);
   void resume(std::coroutine_handle<> waiter);
   void end(Op& op, node::EndedOp ended);

@@ -1,5 +1,5 @@
-// A process that can be killed (nothing of it happens any more) and frozen (what comes to it waits
-// in its kernel until it is thawed).
+// A process that can be killed (nothing of it happens any more), started again, and frozen (what
+// comes to it waits in its kernel until it is thawed).
 #pragma once
 
 #include <deque>
@@ -29,11 +29,12 @@ class Process {
       action();
   }
   void later(Duration delay, Action action) {
-    timeline_.after(delay,
-                    [this, action = std::move(action)]() mutable { run(std::move(action)); });
+    later_at(timeline_.now() + delay, std::move(action));
   }
   void later_at(Instant when, Action action) {
-    timeline_.at(when, [this, action = std::move(action)]() mutable { run(std::move(action)); });
+    timeline_.at(when, [this, life = life_, action = std::move(action)]() mutable {
+      if (life == life_) run(std::move(action));
+    });
   }
 
   void freeze() { frozen_ = true; }
@@ -46,6 +47,11 @@ class Process {
   void die() {
     alive_ = false;
     waiting_.clear();
+  }
+  void begin_again() {
+    alive_ = true;
+    frozen_ = false;
+    ++life_;
   }
 
  private:
@@ -63,6 +69,7 @@ class Process {
 
   Timeline& timeline_;
   bool alive_ = true, frozen_ = false;
+  unsigned life_ = 0;
   std::deque<Action> waiting_;
 };
 

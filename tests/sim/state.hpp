@@ -4,12 +4,10 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
 #include <vector>
 
-#include "base/digest.hpp"
 #include "base/rng.hpp"
-#include "node/peer_node.hpp"
+#include "node/prepared_state.hpp"
 
 namespace pccl::sim {
 
@@ -44,7 +42,8 @@ class SimState {
     return false;
   }
 
-  std::optional<Digest> mixture;  // what a sync that broke off has left
+  node::Mixture mixture;
+  bool broken_off = false;  // and not restored since
 
  private:
   static constexpr std::array<std::size_t, 4> sizes{(256 << 10) + 5, 40, 1000, (256 << 10) + 77};

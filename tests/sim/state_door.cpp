@@ -18,6 +18,12 @@ constexpr int failures_tolerated = 3;
 
 // Called by the core: nothing here may call it back, so what follows is an event of its own.
 void StateDoor::move(const membership::MoveState& move) {
+  if (wanted_ && wanted_->elected.token != move.elected.token)
+    for (auto& [holder, source] : sources_) {
+      if (source.client != nullptr) continue;
+      if (source.link != nullptr) source.link->close(End::dialler, "elected anew");
+      source = Source{.address = source.address};
+    }
   wanted_ = move;
   peer_.later(world_.between(0us, 50us), [this, call = move.elected.call] {
     if (wanted_ && wanted_->elected.call == call) follow();

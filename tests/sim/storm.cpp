@@ -52,6 +52,7 @@ class Storm {
     WorldOptions world{.seed = options_.seed, .trace = options_.trace};
     world.lanes = 1 + static_cast<unsigned>(rng_.below(3));
     world.syncs_state = rng_.chance(0.4);
+    world.master_has_state_file = rng_.chance(0.3);
     world.asks_before_updating = rng_.chance(0.7);
     world.ops_per_step = 1 + static_cast<std::uint32_t>(rng_.below(6));
     world.largest_op_bytes = rng_.chance(0.06) ? 1 << 20 : (32 << 10) << rng_.below(3);
@@ -121,6 +122,7 @@ class Storm {
         Fault{"link_reset", 10, &Storm::break_link},
         Fault{"dial_trouble", 6, &Storm::trouble_dials},
         Fault{"master_freeze", 4, &Storm::freeze_master},
+        Fault{"master_kill", 8, &Storm::kill_master},
         Fault{"newcomers", 12, &Storm::bring_newcomers},
         Fault{"doomed_newcomer", 8, &Storm::bring_doomed_newcomer},
         Fault{"silent_newcomer", 4, &Storm::bring_silent_newcomer},
@@ -222,6 +224,24 @@ class Storm {
     world_.timeline.after(between(10ms, 8s), [this] {
       if (world_.master.frozen()) world_.master.thaw();
     });
+  }
+
+  // Away for less than the master timeout, and at times killed again while its peers come back.
+  void kill_master(SimPeer&) {
+    if (!world_.master.alive()) return;
+    world_.master.kill();
+    Duration away = rng_.chance(0.5) ? between(0us, 300ms) : between(300ms, 8s);
+    while (true) {
+      world_.timeline.after(away, [this] {
+        if (!world_.master.alive()) world_.master.start();
+      });
+      if (!rng_.chance(0.3)) return;
+      away += between(0us, 400ms);
+      world_.timeline.after(away, [this] {
+        if (world_.master.alive()) world_.master.kill();
+      });
+      away += between(0us, 300ms);
+    }
   }
 
   void bring_newcomers(SimPeer&) {

@@ -116,8 +116,13 @@ void World::cut_off_from_master(SimPeer& peer, bool up, bool down) {
   if (Control* const control = peer.control()) control->silence(up, down);
 }
 
+void World::close_controls_of_master() {
+  for (const auto& control : controls_) control->close_at_master(rng.chance(0.5));
+}
+
 void World::heal_all(bool thaw_all) {
   trace.print("calm    heal everything");
+  if (!master.alive()) master.start();
   paths.heal_all();
   for (const auto& link : links_) link->healed();
   for (const auto& control : controls_) control->heal();

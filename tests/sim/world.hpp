@@ -25,6 +25,7 @@ struct WorldOptions {
   bool asks_before_updating = true;  // applications: pcclArePeersPending first
   std::uint32_t ops_per_step = 3;    // at most
   bool syncs_state = false;          // applications: a shared state, and its revision is the step
+  bool master_has_state_file = false;
   std::uint64_t largest_op_bytes = 64 << 10;
   Duration compute{5'000'000};  // of a training step, at most
   Duration trip{1'000'000};     // of a packet, at most, nearly always
@@ -49,6 +50,7 @@ class World {
   void heal_path(SimPeer& from, SimPeer& to);
   void break_link(SimPeer& from);  // its link to the next rank is reset
   void cut_off_from_master(SimPeer& peer, bool up, bool down);
+  void close_controls_of_master();      // as the kernel does for a process that has died
   void heal_all(bool thaw_all = true);  // else frozen peers stay so, for good
 
   // ---- time. Invariants are checked as things happen; a violation is thrown.

@@ -28,8 +28,9 @@ enum class Mutant : std::uint8_t {
   forgotten_verdict,           // peer: drops verdicts at once instead of at the watermark
   stale_launch_accepted,  // peer: launches under the newest epoch although the caller has not seen
                           // it
-  ops_survive_epoch,      // peer: a recovery leaves the ops of the old epoch running
-  missing_restore,        // collective: no copy before an in-place result is written
+  result_of_a_sync_unseen,  // peer: a sync leaves the caller with the membership that it has seen
+  ops_survive_epoch,        // peer: a recovery leaves the ops of the old epoch running
+  missing_restore,          // collective: no copy before an in-place result is written
   restore_misses_owned_chunk,  // collective: the copy is taken for gathered segments only
   stale_segment_accepted,  // collective: a segment of an older launch is put into the current one
   credit_ignored,          // collective: sends without credit

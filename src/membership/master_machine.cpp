@@ -96,7 +96,10 @@ void MasterMachine::on_frame(Peer& peer, const wire::Message& message) {
         peer.verdict_seen = std::max(peer.verdict_seen, beat->verdict);
       hear_progress(peer, beat->progress);
     }
-    if (beat->probe) resolve_suspicions(peer);
+    if (!beat->probe) return;
+    const PeerId id = peer.id;
+    resolve_suspicions(peer);
+    if (const Peer* const alive = find(id)) hear_of_holder(*alive);
     return;
   }
   if (const auto* call = std::get_if<wire::Call>(&message)) return on_call(peer, *call);
@@ -141,6 +144,8 @@ void MasterMachine::on(const TimePassed&) {
       if (state.linking) state.linking->deadline = now_ + 3 * settings_.peer_timeout;
       if (state.sync && state.sync->describing)
         state.sync->describing = now_ + settings_.peer_timeout;
+      if (!state.sync) continue;
+      for (auto& [id, stuck] : state.sync->stuck) stuck.deadline = now_ + settings_.peer_timeout;
     }
     for (auto& [id, peer] : peers_) peer.progressed = now_;
   } else {
@@ -148,6 +153,7 @@ void MasterMachine::on(const TimePassed&) {
     mend_rings();
     close_overdue_linking();
     close_overdue_descriptions();
+    close_overdue_fetches();
     judge_stragglers();
   }
   for (const auto& [id, peer] : peers_) {

@@ -41,7 +41,7 @@ struct MasterSettings {
   // empty run for so long.
   Duration grace{0};
   std::optional<Recollection> recollection;  // of the life before
-  std::function<std::uint64_t()> random;  // identities and tokens; unpredictable in production
+  std::function<std::uint64_t()> random;     // identities and tokens; unpredictable in production
   Duration straggler_timeout{0};  // who lives but makes no progress for so long is late; 0: nobody
   bool remove_stragglers = false;
   bool op_records = false;  // note of every op when each peer began and ended it
@@ -114,6 +114,12 @@ class MasterMachine {
     Instant deadline;
   };
   // A sync between the last member's offer and the result.
+  // Says that no holder can be reached or trusted; they are asked whether they live.
+  struct StuckFetcher {
+    std::string why;
+    std::set<PeerId> asked;  // and have not answered
+    Instant deadline{};
+  };
   struct Sync {
     // The entries differ: members are asked for theirs until then, and it starts anew.
     std::optional<Instant> describing;
@@ -121,6 +127,7 @@ class MasterMachine {
     Digest content;
     wire::Token token{};
     std::set<PeerId> holders, fetching;
+    std::map<PeerId, StuckFetcher> stuck;  // of those who fetch
   };
   struct Suspicion {  // `from` says that the path to `to` is broken; `to` is being asked whether it
                       // lives
@@ -259,6 +266,7 @@ class MasterMachine {
   void restore(Group group, Settlement& settlement);
   void tell_known_verdicts(Settlement& settlement);
   void go_on(Group group, const Settlement& settlement);
+  void tell_known_answers(Resumption& resumption, const std::map<Group, Settlement>& all);
   void hear_what_waited(const Resumption& resumption, const std::map<Group, Settlement>& all);
 
   // operations.cpp
@@ -274,6 +282,9 @@ class MasterMachine {
 
   // syncs.cpp
   void on_sync_offer(Peer& peer, const wire::SyncOffer& offer);
+  void ask_holders(const GroupState& state, StuckFetcher& stuck);
+  void hear_of_holder(const Peer& alive);
+  void close_overdue_fetches();
   void on_sync_done(Peer& peer, const wire::SyncDone& done);
   void on_state_described(Peer& peer, const wire::StateDescribed& described);
   void start_complete_syncs();

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "base/mutant.hpp"
 #include "membership/peer_machine.hpp"
 
 namespace pccl::membership {
@@ -64,8 +65,8 @@ void PeerMachine::on_sync_result(const wire::SyncResult& result) {
   sync_.reset();
   if (result.round > sync_result_.round) sync_result_ = result;
   // All of the group hear this in the same epoch. Who was late may have seen fewer changes of the
-  // membership than the others, and would launch in another one than they (chaos, seed 4).
-  see_newest();
+  // membership than the others, and would launch in another one than they.
+  if (!mutant(Mutant::result_of_a_sync_unseen)) see_newest();
   effects_.push_back(CompleteSync{{result.status, result.why}, result.revision});
 }
 

@@ -40,9 +40,9 @@ std::optional<PeerId> peer(std::optional<std::string_view> text) {
 }  // namespace
 
 std::string to_text(const Recollection& recollection) {
-  std::string text = fmt::format("{}\nterm {}\nrun {}\nmembers {}\n", title,
-                                 recollection.term.value, recollection.run.value,
-                                 recollection.members.size());
+  std::string text =
+      fmt::format("{}\nterm {}\nrun {}\nmembers {}\n", title, recollection.term.value,
+                  recollection.run.value, recollection.members.size());
   for (const PeerId member : recollection.members) text += to_string(member) + "\n";
   return text;
 }

@@ -157,13 +157,46 @@ void MasterMachine::on_sync_done(Peer& peer, const wire::SyncDone& done) {
   if (!peer.call || peer.call->call != done.call) return;
   GroupState& state = groups_.at(peer.group);
   if (!state.sync || !state.sync->fetching.contains(peer.id)) return;
-  if (done.status != Status::ok)
-    return remove(peer.id, "it could not fetch the shared state: " + done.why);
+  if (done.status != Status::ok) {
+    const auto [stuck, first] = state.sync->stuck.try_emplace(peer.id);
+    if (!first) return;  // its holders are being asked
+    stuck->second.why = done.why;
+    return ask_holders(state, stuck->second);
+  }
   state.sync->fetching.erase(peer.id);
   state.sync->holders.insert(peer.id);
+  state.sync->stuck.clear();  // there is a holder whom they have not tried
   if (state.sync->fetching.empty() || mutant(Mutant::sync_done_too_early))
     return finish_sync(state, {});
   for (const PeerId id : state.sync->fetching) send_elected(state, peers_.at(id));
+}
+
+// Who cannot fetch from anybody may be the first to see that all holders are dead, and is itself at
+// fault only if one of them lives.
+void MasterMachine::ask_holders(const GroupState& state, StuckFetcher& stuck) {
+  stuck.asked = state.sync->holders;
+  stuck.deadline = now_ + settings_.peer_timeout;
+  for (const PeerId id : stuck.asked) send(peers_.at(id), heartbeat(state, true));
+}
+
+void MasterMachine::hear_of_holder(const Peer& alive) {
+  const auto group = groups_.find(alive.group);
+  if (group == groups_.end() || !group->second.sync) return;
+  std::vector<std::pair<PeerId, std::string>> at_fault;
+  for (auto& [id, stuck] : group->second.sync->stuck)
+    if (stuck.asked.erase(alive.id) > 0 && stuck.asked.empty())
+      at_fault.emplace_back(id, stuck.why);
+  for (const auto& [id, why] : at_fault) remove(id, "it could not fetch the shared state: " + why);
+}
+
+// A holder that neither answers nor falls silent.
+void MasterMachine::close_overdue_fetches() {
+  std::vector<std::pair<PeerId, std::string>> overdue;
+  for (const auto& [group, state] : groups_)
+    if (state.sync)
+      for (const auto& [id, stuck] : state.sync->stuck)
+        if (now_ > stuck.deadline) overdue.emplace_back(id, stuck.why);
+  for (const auto& [id, why] : overdue) remove(id, "it could not fetch the shared state: " + why);
 }
 
 // One loss may bring about another: all of them are gone before the first is told of here.
@@ -173,13 +206,15 @@ void MasterMachine::sync_goes_on_without_the_lost(GroupState& state) {
   if (sync.describing) return state.sync.reset();  // evaluated anew with those who remain
   const auto lost = [this](PeerId id) { return !peers_.contains(id); };
   std::erase_if(sync.fetching, lost);
+  std::erase_if(sync.stuck, [&](const auto& entry) { return lost(entry.first); });
   const bool held = std::erase_if(sync.holders, lost) > 0;
   if (sync.holders.empty())
     return finish_sync(
         state, {Status::invalid_usage, "the last holder of the elected shared state was lost"});
   if (sync.fetching.empty()) return finish_sync(state, {});
-  if (held)
-    for (const PeerId id : sync.fetching) send_elected(state, peers_.at(id));
+  if (!held) return;
+  for (auto& [id, stuck] : sync.stuck) ask_holders(state, stuck);
+  for (const PeerId id : sync.fetching) send_elected(state, peers_.at(id));
 }
 
 void MasterMachine::finish_sync(GroupState& state, const Outcome& outcome) {

@@ -129,6 +129,7 @@ void StateTransfer::move(const membership::MoveState& move) {
   for (const wire::StateHolder& holder : move.elected.holders)
     named[holder.peer] = given_up_[holder.peer];
   given_up_ = std::move(named);
+  if (!fetch_->finished() && !all_given_up()) told_ = false;  // there is another to try
 }
 
 void StateTransfer::start_over() {
@@ -186,14 +187,18 @@ std::optional<Outcome> StateTransfer::take_outcome() {
     serve(fetch_->elected_digests());
     return Outcome{};
   }
-  if (std::all_of(given_up_.begin(), given_up_.end(),
-                  [](const auto& named) { return named.second; })) {
+  if (all_given_up()) {
     told_ = true;
     return Outcome{
         Status::peer_lost,
         "none of the holders of the elected shared state can be reached or trusted; " + last_loss_};
   }
   return std::nullopt;
+}
+
+bool StateTransfer::all_given_up() const {
+  return std::all_of(given_up_.begin(), given_up_.end(),
+                     [](const auto& named) { return named.second; });
 }
 
 std::vector<std::string> StateTransfer::incomplete_entries() const {

@@ -57,6 +57,7 @@ class StateTransfer {
   class Receiver;
 
   void serve(std::span<const Digest> digests);
+  bool all_given_up() const;
 
   std::shared_ptr<const PreparedState> state_;
   Instant now_{};

@@ -71,6 +71,9 @@ class MasterBench {
     const auto found = sent<Message>(connection);
     return found.empty() ? Message{} : found.back();
   }
+  const std::vector<wire::Message>& everything_sent(std::uint64_t connection) const {
+    return sent_.at(connection);
+  }
   bool closed(std::uint64_t connection) const { return closed_.contains(connection); }
   bool is_open(std::uint64_t connection) const {
     return sent_.contains(connection) && !closed(connection);

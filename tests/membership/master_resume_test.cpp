@@ -1,6 +1,8 @@
 // A master that was started again, and what it makes of what its peers say.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "membership/master_bench.hpp"
 
 namespace pccl::membership {
@@ -155,6 +157,25 @@ TEST_F(Returning, AKnownAnswerIsToldToWhoeverLacksIt) {
   for (const auto peer : {first, second})
     bench.frame(peer, wire::Call{CallId{10}, wire::CallKind::peers_pending});
   EXPECT_EQ(bench.last<wire::CallResult>(first).round, CallRound{7});
+}
+
+// Else it would see a membership that the others, whose sync has ended long ago, have not seen.
+TEST_F(Returning, AKnownResultOfASyncIsToldBeforeTheMembershipChanges) {
+  const wire::SyncResult known{.round = CallRound{1}, .synchronised = true};
+  const auto first = back(a, {known}, state({a, b, c}));
+  const auto second = back(b, {wire::SyncOffer{.call = CallId{7}}}, state({a, b, c}));
+  bench.pass_alive(4s);
+  EXPECT_TRUE(bench.sent<wire::SyncResult>(first).empty());
+  ASSERT_EQ(bench.sent<wire::SyncResult>(second).size(), 1u);
+  EXPECT_EQ(bench.last<wire::SyncResult>(second).call, CallId{7});
+  const auto log = bench.everything_sent(second);
+  const auto at = [&](auto what) {
+    return std::find_if(log.begin(), log.end(), [&](const wire::Message& message) {
+      return wire::kind_of(message) == what;
+    });
+  };
+  EXPECT_LT(at(wire::Kind::sync_result), at(wire::Kind::epoch_proposed));
+  EXPECT_NE(at(wire::Kind::epoch_proposed), log.end());
 }
 
 TEST_F(Returning, ACallThatNobodyHasAnAnswerToIsMadeAgain) {

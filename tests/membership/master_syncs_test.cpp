@@ -112,9 +112,49 @@ TEST_F(Syncs, AFetcherIsLost) {
 TEST_F(Syncs, AFetcherThatCannotIsRemovedAndTheOthersGoOn) {
   sync(0, offer(5, 8)), sync(1, offer(6)), sync(2, offer(7));
   done(1, Status::peer_lost, "no route to host");
+  EXPECT_FALSE(bench.closed(peers[1])) << "the holder may be dead";
+  EXPECT_TRUE(bench.last<wire::Heartbeat>(peers[0]).probe);
+  bench.frame(peers[0], wire::Heartbeat{.probe = true});
   EXPECT_NE(bench.removal(peers[1]).find("no route to host"), std::string::npos);
   done(2);
   expect_results({0, 2}, Status::ok);
+}
+
+TEST_F(Syncs, AHolderThatIsDeadIsNotTheFaultOfWhoFetches) {
+  sync(0, offer(5, 8)), sync(1, offer(6)), sync(2, offer(7));
+  done(1, Status::peer_lost, "connection refused");
+  done(2, Status::peer_lost, "connection refused");
+  bench.close(peers[0]);
+  expect_results({1, 2}, Status::invalid_usage);
+}
+
+TEST_F(Syncs, WhoCannotFetchTriesTheHolderThatHasComeUp) {
+  sync(0, offer(5, 8)), sync(1, offer(6)), sync(2, offer(7));
+  done(1, Status::peer_lost, "no route to host");
+  done(2);
+  EXPECT_EQ(holders_told(1), 2u);
+  bench.frame(peers[0], wire::Heartbeat{.probe = true});
+  EXPECT_FALSE(bench.closed(peers[1]));
+  done(1);
+  expect_results({0, 1, 2}, Status::ok);
+}
+
+TEST_F(Syncs, WhenOneOfTheHoldersIsLostTheOthersAreAskedAgain) {
+  sync(0, offer(5, 8)), sync(1, offer(5, 8)), sync(2, offer(7));
+  done(2, Status::peer_lost, "no route to host");
+  bench.frame(peers[0], wire::Heartbeat{.probe = true});
+  bench.close(peers[1]);
+  EXPECT_FALSE(bench.closed(peers[2]));
+  bench.frame(peers[0], wire::Heartbeat{.probe = true});
+  EXPECT_NE(bench.removal(peers[2]).find("no route to host"), std::string::npos);
+  expect_results({0}, Status::ok);
+}
+
+TEST_F(Syncs, AHolderThatDoesNotAnswerIsNotWaitedForForEver) {
+  sync(0, offer(5, 8)), sync(1, offer(6)), sync(2, offer(7));
+  done(1, Status::peer_lost, "no route to host");
+  bench.pass_alive(2 * test::peer_timeout);
+  EXPECT_NE(bench.removal(peers[1]).find("no route to host"), std::string::npos);
 }
 
 TEST_F(Syncs, AMemberThatDiesBeforeItsOfferIsNotWaitedFor) {

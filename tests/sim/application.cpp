@@ -127,30 +127,58 @@ Task<bool> take_in_newcomers(SimPeer& peer) {
   co_return false;
 }
 
-Task<bool> reduce_until_done(SimPeer& peer, std::vector<OpSpec> ops) {
+namespace {
+
+// One attempt at all of them; gives those that failed.
+Task<std::vector<OpSpec>> reduce_once(SimPeer& peer, std::vector<OpSpec> ops,
+                                      std::uint32_t attempt) {
   Rng& rng = peer.world().rng;
+  for (std::size_t left = ops.size(); left > 1; --left)
+    std::swap(ops[left - 1], ops[rng.below(left)]);
+  std::vector<std::pair<OpHandle, OpSpec>> running;
+  for (const OpSpec& spec : ops) {
+    const bool wrong = std::exchange(peer.misdescribe_next_op, false);
+    const OpSpec described = wrong ? misdescribed(spec, rng) : spec;
+    running.emplace_back(peer.launch(described, amount_of(peer.slot(), attempt), rng.chance(0.6)),
+                         spec);
+    if (rng.chance(0.2)) co_await peer.sleep(peer.world().between(0us, 2ms));
+  }
+  std::vector<OpSpec> failed;
+  for (auto& [handle, spec] : running) {
+    peer.doing = fmt::format("reducing tag {}", spec.tag.value);
+    const Outcome outcome = co_await peer.await(handle);
+    if (!outcome.ok()) failed.push_back(spec);
+  }
+  co_return failed;
+}
+
+// The same answer on all peers of a step.
+bool goes_back_to_the_sync(const SimPeer& peer) {
+  const WorldOptions& options = const_cast<SimPeer&>(peer).world().options;
+  return options.syncs_state && Rng(options.seed * 7368787 + peer.step).chance(0.3);
+}
+
+}  // namespace
+
+Task<bool> reduce_until_done(SimPeer& peer, std::vector<OpSpec> ops) {
   for (std::uint32_t attempt = 0; !ops.empty(); ++attempt) {
     if (peer.world_size() < 2) co_return true;  // alone: the step is dropped
-    for (std::size_t left = ops.size(); left > 1; --left)
-      std::swap(ops[left - 1], ops[rng.below(left)]);
-    std::vector<std::pair<OpHandle, OpSpec>> running;
-    for (const OpSpec& spec : ops) {
-      const bool wrong = std::exchange(peer.misdescribe_next_op, false);
-      const OpSpec described = wrong ? misdescribed(spec, rng) : spec;
-      running.emplace_back(peer.launch(described, amount_of(peer.slot(), attempt), rng.chance(0.6)),
-                           spec);
-      if (rng.chance(0.2)) co_await peer.sleep(peer.world().between(0us, 2ms));
-    }
-    ops.clear();
-    for (auto& [handle, spec] : running) {
-      peer.doing = fmt::format("reducing tag {}", spec.tag.value);
-      const Outcome outcome = co_await peer.await(handle);
-      if (outcome.ok()) continue;
-      ops.push_back(spec);
-    }
+    ops = co_await reduce_once(peer, std::move(ops), attempt);
     if (out_of_the_run(peer)) co_return false;
   }
   co_return true;
+}
+
+Task<bool> synchronise_and_reduce(SimPeer& peer) {
+  for (std::uint32_t attempt = 0;; ++attempt) {
+    if (!co_await synchronise(peer)) co_return false;
+    auto ops = ops_of_step(peer, peer.step);
+    if (!goes_back_to_the_sync(peer)) co_return co_await reduce_until_done(peer, std::move(ops));
+    if (peer.world_size() < 2) co_return true;
+    const auto failed = co_await reduce_once(peer, std::move(ops), attempt);
+    if (out_of_the_run(peer)) co_return false;
+    if (failed.empty()) co_return true;
+  }
 }
 
 Task<void> train(SimPeer& peer) {
@@ -164,11 +192,13 @@ Task<void> train(SimPeer& peer) {
       co_await peer.sleep(peer.world().between(5ms, 50ms));
       continue;
     }
-    if (!(syncs ? co_await synchronise(peer) : co_await agree_on_step(peer))) co_return;
-    if (!co_await reduce_until_done(peer, ops_of_step(peer, peer.step))) co_return;
     if (syncs) {
+      if (!co_await synchronise_and_reduce(peer)) co_return;
       if (peer.world_size() < 2) continue;  // the step is dropped
       peer.state.fill(peer.options().group, ++peer.revision);
+    } else {
+      if (!co_await agree_on_step(peer)) co_return;
+      if (!co_await reduce_until_done(peer, ops_of_step(peer, peer.step))) co_return;
     }
     ++peer.step;
     peer.doing = "computing";

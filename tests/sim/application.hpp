@@ -19,6 +19,9 @@ Task<bool> connect_patiently(SimPeer& peer);
 Task<bool> take_in_newcomers(SimPeer& peer);  // false: out of the run
 // Launches all, awaits all, and again those that failed. False: out of the run.
 Task<bool> reduce_until_done(SimPeer& peer, std::vector<OpSpec> ops);
+// The step's ops on the shared state; at some steps a failed one leads back to the sync, and all of
+// them are run again. False: out of the run.
+Task<bool> synchronise_and_reduce(SimPeer& peer);
 std::vector<OpSpec> ops_of_step(const SimPeer& peer, std::uint32_t step);
 
 }  // namespace pccl::sim

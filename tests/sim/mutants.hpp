@@ -28,6 +28,7 @@ inline constexpr std::array mutants{
     std::pair{Mutant::epochs_begin_again, std::string_view("epochs_begin_again")},
     std::pair{Mutant::forgotten_verdict, std::string_view("forgotten_verdict")},
     std::pair{Mutant::stale_launch_accepted, std::string_view("stale_launch_accepted")},
+    std::pair{Mutant::result_of_a_sync_unseen, std::string_view("result_of_a_sync_unseen")},
     std::pair{Mutant::ops_survive_epoch, std::string_view("ops_survive_epoch")},
     std::pair{Mutant::missing_restore, std::string_view("missing_restore")},
     std::pair{Mutant::restore_misses_owned_chunk, std::string_view("restore_misses_owned_chunk")},

@@ -223,8 +223,9 @@ PCCL_EXPORT pcclResult_t pcclGetLastError(const pcclComm_t *comm, char *buf, siz
  *   errors   pcclInvalidArgument: NULL. */
 PCCL_EXPORT pcclResult_t pcclCreateCommunicator(const pcclCommCreateParams_t *params, pcclComm_t **comm_out);
 
-/* Reads an attribute as last refreshed by pcclConnect, pcclUpdateTopology, pcclOptimizeTopology or the
- * await of a failed all-reduce; a mere departure does not change it. Never blocks. Any thread.
+/* Reads an attribute as last refreshed by pcclConnect, pcclUpdateTopology, pcclOptimizeTopology,
+ * pcclSynchronizeSharedState or the await of a failed all-reduce; a mere departure does not change it. Never
+ * blocks. Any thread.
  *   errors   pcclInvalidArgument: NULL, unknown attribute. pcclInvalidUsage: not connected. */
 PCCL_EXPORT pcclResult_t pcclGetAttribute(const pcclComm_t *comm, pcclAttribute_t attribute, int *out);
 
@@ -308,6 +309,8 @@ PCCL_EXPORT pcclResult_t pcclAllReduceMultipleWithRetry(const pcclReduceOpDescri
  *   memory   the caller's tensors, and less than 64 MiB beyond them.
  *   cost     one pass over the tensors for the digests, several threads; one round trip to the master when
  *            all are equal; else the bytes of the blocks that differ, received.
+ *   members  All peers of the group come back from it having seen the same membership, whoever was lost
+ *            before: a program may return to this call after a failed all-reduce.
  *   errors   pcclInvalidArgument: NULL, unknown enum value, NULL data or name, duplicate or overlong name.
  *            pcclPendingAsyncOps: an async op has not been awaited. pcclInvalidUsage: not connected, removed
  *            from the run (entries, revision or strategy do not fit the group's), the last holder of the

@@ -37,8 +37,7 @@ void Crew::join(std::uint32_t slot) {
       std::vector<std::string>{
           CHAOS_PEER, network_.master_host(), std::to_string(run_->port()),
           std::to_string(member->id), std::to_string(slot), std::to_string(options_.run_seed),
-          std::to_string(options_.largest_op_bytes), std::to_string(options_.state_bytes),
-          options_.sync_after_loss ? "1" : "0"},
+          std::to_string(options_.largest_op_bytes), std::to_string(options_.state_bytes)},
       options);
   members_[slot] = std::move(member);
 }

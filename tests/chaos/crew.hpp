@@ -36,7 +36,7 @@ struct CrewOptions {
   std::uint64_t run_seed = 0;
   double peer_timeout_s = 1.5;
   std::size_t largest_op_bytes = 4'000'000, state_bytes = 300'000;
-  bool with_cuts = true, sync_after_loss = false;
+  bool with_cuts = true;
 };
 
 class Crew {

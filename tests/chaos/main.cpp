@@ -2,7 +2,6 @@
 //   --hours 8                        rounds of ten minutes with the seeds that follow, all night
 //   --peers 10                       at most so many at a time
 //   --no-cuts                        on the loopback even where paths can be cut
-//   --sync-after-loss                peers start over at the sync after some failures
 //   --log FILE                       what happened when; the evidence of a violation, too
 //
 // Exit code 1 after a violation: a promise was broken, or somebody was stuck.
@@ -25,14 +24,14 @@ struct Options {
   std::chrono::milliseconds lasting = 60s;
   std::chrono::milliseconds all_rounds = 0s;  // 0: one round
   std::uint32_t peers = slots;
-  bool with_cuts = true, sync_after_loss = false;
+  bool with_cuts = true;
   std::string log;
 };
 
 int usage() {
   std::fputs(
       "usage: chaos [--seed N] [--seconds S | --hours H] [--peers N] [--no-cuts] "
-      "[--sync-after-loss] [--log FILE]\n",
+      "[--log FILE]\n",
       stderr);
   return 2;
 }
@@ -40,8 +39,8 @@ int usage() {
 bool parse(int argc, char** argv, Options& options) {
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
-    if (word == "--no-cuts" || word == "--sync-after-loss") {
-      (word == "--no-cuts" ? options.with_cuts : options.sync_after_loss) = word != "--no-cuts";
+    if (word == "--no-cuts") {
+      options.with_cuts = false;
       continue;
     }
     if (++i == argc) return false;
@@ -74,7 +73,6 @@ int one_round(const Options& options, std::uint64_t seed, std::FILE* log) {
   storm_options.crew.run_seed = seed;
   storm_options.crew.peer_timeout_s = 1.5 * e2e::slack;
   storm_options.crew.with_cuts = options.with_cuts;
-  storm_options.crew.sync_after_loss = options.sync_after_loss;
   storm_options.crew.state_bytes = std::size_t{20'000} << (2 * (mix(seed) % 4));  // to 1.3 MB
   storm_options.crew.largest_op_bytes = 4'000'000 / e2e::slack;
   Storm storm(storm_options);

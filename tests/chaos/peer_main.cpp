@@ -33,7 +33,7 @@ ccoip_socket_address_t address_of(const std::string& host, const char* port) {
 
 int main(int argc, char** argv) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (argc != 9) return 2;
+  if (argc != 8) return 2;
   const auto number = [argv](int i) { return std::strtoull(argv[i], nullptr, 10); };
   chaos::TrainerOptions options;
   options.master = address_of(argv[1], argv[2]);
@@ -42,7 +42,6 @@ int main(int argc, char** argv) {
   options.run_seed = number(5);
   options.largest_op_bytes = number(6);
   options.state_bytes = number(7);
-  options.sync_after_loss = number(8) != 0;
   pcclInit();
   chaos::Farewell farewell;
   std::thread reader([&farewell] {

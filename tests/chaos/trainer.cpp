@@ -80,15 +80,14 @@ void Trainer::synchronise(Seat& seat) {
 bool Trainer::reduce_all(Seat& seat, const Round& round) {
   std::vector<Tensor> tensors;
   for (const Op& op : round.ops) tensors.emplace_back(op, random_() % 2 == 0);
-  const bool sync_first = options_.sync_after_loss && round.sync_after_loss;
   while (true) {
     // Where a loss leads back to the sync, the library must not retry by itself.
-    const auto mode = static_cast<Mode>(random_() % (sync_first ? 2 : 3));
+    const auto mode = static_cast<Mode>(random_() % (round.sync_after_loss ? 2 : 3));
     const Outcome outcome = reduce_once(seat, tensors, mode);
     if (outcome == Outcome::alone) return false;
     if (outcome == Outcome::done) break;
     farewell_.check();
-    if (sync_first) synchronise(seat);
+    if (round.sync_after_loss) synchronise(seat);
   }
   std::vector<std::uint64_t> results;
   for (const Tensor& tensor : tensors) results.push_back(tensor.digest);

@@ -36,7 +36,6 @@ struct TrainerOptions {
   std::uint64_t run_seed = 0;
   std::size_t largest_op_bytes = 4'000'000;
   std::size_t state_bytes = 300'000;
-  bool sync_after_loss = false;  // at steps that say so; see docs/testing.md
 };
 
 class Trainer {

@@ -13,18 +13,9 @@ namespace {
 using namespace std::chrono_literals;
 using test::FetchHarness;
 using test::LinkOptions;
-
-constexpr std::uint32_t block_bytes = 4096;
-
-test::Tensors mixed(std::uint64_t seed, std::size_t count = 60) {
-  Rng rng(seed);
-  return test::random_tensors(test::mixed_sizes(count, block_bytes, rng), rng);
-}
-
-test::Tensors one_large(std::uint64_t blocks) {
-  Rng rng(1);
-  return test::random_tensors(std::vector<std::uint64_t>{blocks * block_bytes}, rng);
-}
+using test::mixed;
+using test::one_large;
+using test::small_blocks;
 
 bool says(const std::vector<std::string>& lost, const std::string& what) {
   return std::ranges::any_of(
@@ -55,7 +46,7 @@ LinkOptions any_link(Rng& rng, std::uint64_t state_bytes) {
 TEST(FetchFaults, OneHonestHolderIsEnough) {
   for (std::uint64_t seed = 1; seed <= 150; ++seed) {
     SCOPED_TRACE(seed);
-    FetchHarness harness(seed, mixed(seed), block_bytes);
+    FetchHarness harness(seed, mixed(seed), small_blocks);
     Rng& rng = harness.rng();
     const std::size_t receivers = 1 + rng.below(2), holders = 2 + rng.below(4);
     for (std::size_t holder = 0; holder < holders; ++holder) harness.add_holder();
@@ -76,7 +67,7 @@ TEST(FetchFaults, OneHonestHolderIsEnough) {
 TEST(FetchFaults, DeathInTheMiddleOfABlock) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     SCOPED_TRACE(seed);
-    FetchHarness harness(seed, one_large(50), block_bytes);
+    FetchHarness harness(seed, one_large(50), small_blocks);
     harness.largest_piece = 700;
     harness.add_receiver(1.0);
     for (std::size_t holder = 0; holder < 4; ++holder) {
@@ -88,13 +79,13 @@ TEST(FetchFaults, DeathInTheMiddleOfABlock) {
     harness.run();
     harness.expect_elected(0);
     EXPECT_EQ(harness.lost(0).size(), 3U);
-    EXPECT_EQ(harness.fetch(0).progress().bytes_received, 50 * block_bytes)
+    EXPECT_EQ(harness.fetch(0).progress().bytes_received, 50 * small_blocks)
         << "half a block is no block, and a whole one comes once";
   }
 }
 
 TEST(FetchFaults, ALinkThatIsMadeAnew) {
-  FetchHarness harness(1, one_large(200), block_bytes);
+  FetchHarness harness(1, one_large(200), small_blocks);
   harness.add_receiver(1.0);
   harness.add_holder();
   for (int life = 0; life < 5; ++life) {
@@ -108,7 +99,7 @@ TEST(FetchFaults, ALinkThatIsMadeAnew) {
 }
 
 TEST(FetchFaults, AFalseListCostsTheHolderItsPlace) {
-  FetchHarness harness(1, one_large(100), block_bytes);
+  FetchHarness harness(1, one_large(100), small_blocks);
   harness.add_receiver(0.5);
   for (std::size_t holder = 0; holder < 3; ++holder) {
     harness.add_holder();
@@ -121,7 +112,7 @@ TEST(FetchFaults, AFalseListCostsTheHolderItsPlace) {
 }
 
 TEST(FetchFaults, AFalseBlockCostsTheHolderItsPlaceAndNothingElse) {
-  FetchHarness harness(1, one_large(100), block_bytes);
+  FetchHarness harness(1, one_large(100), small_blocks);
   harness.add_receiver(1.0);
   harness.add_holder();
   harness.add_holder();
@@ -136,7 +127,7 @@ TEST(FetchFaults, AFalseBlockCostsTheHolderItsPlaceAndNothingElse) {
 }
 
 TEST(FetchFaults, AFrozenHolderIsNamedAndItsBlocksAskedElsewhere) {
-  FetchHarness harness(1, one_large(300), block_bytes);
+  FetchHarness harness(1, one_large(300), small_blocks);
   harness.add_receiver(1.0);
   harness.add_holder();
   harness.add_holder();
@@ -150,7 +141,7 @@ TEST(FetchFaults, AFrozenHolderIsNamedAndItsBlocksAskedElsewhere) {
 
 // The end does not wait until it is named.
 TEST(FetchFaults, AHolderThatFreezesAtTheEndCostsNoTime) {
-  FetchHarness harness(1, one_large(100), block_bytes);
+  FetchHarness harness(1, one_large(100), small_blocks);
   harness.add_receiver(1.0);
   harness.add_holder();
   harness.add_holder();
@@ -163,7 +154,7 @@ TEST(FetchFaults, AHolderThatFreezesAtTheEndCostsNoTime) {
 }
 
 TEST(FetchFaults, ACrawlingListIsAskedElsewhere) {
-  FetchHarness harness(1, one_large(100), block_bytes);
+  FetchHarness harness(1, one_large(100), small_blocks);
   harness.add_receiver(1.0);
   harness.add_holder();
   harness.link(0, 0, {.bytes_per_second = 10});
@@ -177,7 +168,7 @@ TEST(FetchFaults, ACrawlingListIsAskedElsewhere) {
 }
 
 TEST(FetchFaults, AHolderOfAnotherContentIsNoUse) {
-  FetchHarness harness(1, one_large(20), block_bytes);
+  FetchHarness harness(1, one_large(20), small_blocks);
   test::Tensors other = one_large(20);
   other[0][5] ^= std::byte{1};
   harness.add_receiver(other);

@@ -34,6 +34,19 @@ struct LinkOptions {
   std::uint64_t lies_after = never;  // a bit is wrong in every frame that begins later
 };
 
+// States of the tests, in blocks of so many bytes.
+inline constexpr std::uint32_t small_blocks = 4096;
+
+inline Tensors mixed(std::uint64_t seed, std::size_t count = 60) {
+  Rng rng(seed);
+  return random_tensors(mixed_sizes(count, small_blocks, rng), rng);
+}
+
+inline Tensors one_large(std::uint64_t blocks) {
+  Rng rng(1);
+  return random_tensors(std::vector<std::uint64_t>{blocks * small_blocks}, rng);
+}
+
 class FetchHarness {
  public:
   FetchHarness(std::uint64_t seed, Tensors elected, std::uint32_t block_bytes);

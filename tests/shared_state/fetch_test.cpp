@@ -11,23 +11,14 @@ namespace {
 using namespace std::chrono_literals;
 using test::FetchHarness;
 using test::LinkOptions;
-
-constexpr std::uint32_t block_bytes = 4096;
-
-test::Tensors mixed(std::uint64_t seed, std::size_t count = 40) {
-  Rng rng(seed);
-  return test::random_tensors(test::mixed_sizes(count, block_bytes, rng), rng);
-}
-
-test::Tensors one_large(std::uint64_t blocks, std::uint64_t seed = 1) {
-  Rng rng(seed);
-  return test::random_tensors(std::vector<std::uint64_t>{blocks * block_bytes}, rng);
-}
+using test::mixed;
+using test::one_large;
+using test::small_blocks;
 
 TEST(Fetch, GetsTheElectedContent) {
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     SCOPED_TRACE(seed);
-    FetchHarness harness(seed, mixed(seed), block_bytes);
+    FetchHarness harness(seed, mixed(seed), small_blocks);
     const std::size_t receivers = 1 + harness.rng().below(3), holders = 1 + harness.rng().below(4);
     for (std::size_t holder = 0; holder < holders; ++holder) harness.add_holder();
     for (std::size_t receiver = 0; receiver < receivers; ++receiver) {
@@ -48,7 +39,7 @@ TEST(Fetch, GetsTheElectedContent) {
 }
 
 TEST(Fetch, OnlyWhatDiffersTravels) {
-  FetchHarness harness(1, mixed(1, 100), block_bytes);
+  FetchHarness harness(1, mixed(1, 100), small_blocks);
   harness.add_holder();
   harness.add_receiver(0.1);
   harness.link(0, 0);
@@ -63,7 +54,7 @@ TEST(Fetch, OnlyWhatDiffersTravels) {
 }
 
 TEST(Fetch, OfWhatIsHereAlreadyAsksForNothing) {
-  FetchHarness harness(1, mixed(1), block_bytes);
+  FetchHarness harness(1, mixed(1), small_blocks);
   harness.add_holder();
   harness.add_receiver(0.0);
   EXPECT_TRUE(harness.fetch(0).finished());
@@ -75,7 +66,7 @@ TEST(Fetch, OfWhatIsHereAlreadyAsksForNothing) {
 
 TEST(Fetch, OfAnEmptyStateIsFinished) {
   for (const test::Tensors& nothing : {test::Tensors{}, test::Tensors(3)}) {
-    FetchHarness harness(1, nothing, block_bytes);
+    FetchHarness harness(1, nothing, small_blocks);
     harness.add_receiver(nothing);
     EXPECT_TRUE(harness.fetch(0).finished());
     EXPECT_TRUE(harness.fetch(0).incomplete_tensors().empty());
@@ -110,7 +101,7 @@ TEST(Fetch, LongListsComeInSeveralFrames) {
 
 TEST(Fetch, UsesAllHoldersAtOnce) {
   const auto time_with = [](std::size_t holders) {
-    FetchHarness harness(1, one_large(500), block_bytes);
+    FetchHarness harness(1, one_large(500), small_blocks);
     harness.add_receiver(1.0);
     for (std::size_t holder = 0; holder < holders; ++holder) {
       harness.add_holder();
@@ -119,27 +110,27 @@ TEST(Fetch, UsesAllHoldersAtOnce) {
     harness.run();
     harness.expect_elected(0);
     for (std::size_t holder = 0; holder < holders; ++holder)
-      EXPECT_GT(harness.holder(holder).bytes_sent() * holders, 500 * block_bytes / 2);
+      EXPECT_GT(harness.holder(holder).bytes_sent() * holders, 500 * small_blocks / 2);
     return seconds(harness.elapsed());
   };
   const double alone = time_with(1);
-  EXPECT_LT(alone, 500 * block_bytes / 1e6 * 1.1);
+  EXPECT_LT(alone, 500 * small_blocks / 1e6 * 1.1);
   EXPECT_LT(time_with(4), alone / 4 * 1.15);
 }
 
 TEST(Fetch, FillsALongPath) {
-  FetchHarness harness(1, one_large(3000), block_bytes);
+  FetchHarness harness(1, one_large(3000), small_blocks);
   harness.add_holder();
   harness.add_receiver(1.0);
   // 60 blocks fit into a round trip.
   harness.link(0, 0, {.bytes_per_second = 2.5e6, .delay = 50ms, .lanes = 4});
   harness.run();
   harness.expect_elected(0);
-  EXPECT_LT(seconds(harness.elapsed()), 3000 * block_bytes / 2.5e6 * 1.25);
+  EXPECT_LT(seconds(harness.elapsed()), 3000 * small_blocks / 2.5e6 * 1.25);
 }
 
 TEST(Fetch, ASlowHolderDoesNotHoldUpTheEnd) {
-  FetchHarness harness(1, one_large(1000), block_bytes);
+  FetchHarness harness(1, one_large(1000), small_blocks);
   harness.add_receiver(1.0);
   harness.add_holder();
   harness.add_holder();
@@ -147,12 +138,12 @@ TEST(Fetch, ASlowHolderDoesNotHoldUpTheEnd) {
   harness.link(0, 1, {.bytes_per_second = 4e3});  // a second for each of its blocks
   harness.run();
   harness.expect_elected(0);
-  EXPECT_LT(seconds(harness.elapsed()), 1000 * block_bytes / 4e6 * 1.3);
-  EXPECT_LE(harness.fetch(0).progress().bytes_received, 1004 * block_bytes);
+  EXPECT_LT(seconds(harness.elapsed()), 1000 * small_blocks / 4e6 * 1.3);
+  EXPECT_LE(harness.fetch(0).progress().bytes_received, 1004 * small_blocks);
 }
 
 TEST(Fetch, EqualHoldersAreHardlyAskedTwice) {
-  FetchHarness harness(1, one_large(400), block_bytes);
+  FetchHarness harness(1, one_large(400), small_blocks);
   harness.add_receiver(1.0);
   for (std::size_t holder = 0; holder < 5; ++holder) {
     harness.add_holder();
@@ -160,11 +151,11 @@ TEST(Fetch, EqualHoldersAreHardlyAskedTwice) {
   }
   harness.run();
   harness.expect_elected(0);
-  EXPECT_LE(harness.block_bytes_sent(0), 405 * block_bytes);
+  EXPECT_LE(harness.block_bytes_sent(0), 405 * small_blocks);
 }
 
 TEST(Fetch, HoldersMayComeLate) {
-  FetchHarness harness(1, one_large(200), block_bytes);
+  FetchHarness harness(1, one_large(200), small_blocks);
   harness.add_receiver(1.0);
   for (std::size_t holder = 0; holder < 3; ++holder) harness.add_holder();
   harness.run(1s);

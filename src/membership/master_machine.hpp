@@ -266,7 +266,7 @@ class MasterMachine {
   void restore(Group group, Settlement& settlement);
   void tell_known_verdicts(Settlement& settlement);
   void go_on(Group group, const Settlement& settlement);
-  void tell_known_answers(Resumption& resumption, const std::map<Group, Settlement>& all);
+  void tell_known_results(Resumption& resumption, const std::map<Group, Settlement>& all);
   void hear_what_waited(const Resumption& resumption, const std::map<Group, Settlement>& all);
 
   // operations.cpp

@@ -254,7 +254,7 @@ void MasterMachine::settle() {
   to_remember_ = true;
   std::map<Group, Settlement> all = settlements(resumption);
   for (auto& [group, settlement] : all) restore(group, settlement);
-  tell_known_answers(resumption, all);  // before any change: the others heard theirs before it, too
+  tell_known_results(resumption, all);  // before any change: the others heard theirs before it, too
   for (const auto& [group, settlement] : all) go_on(group, settlement);
   hear_what_waited(resumption, all);
 }
@@ -365,44 +365,40 @@ void MasterMachine::go_on(Group group, const Settlement& settlement) {
                              : "the master was restarted, and " + who + " has not come back");
 }
 
-// To who called before the master died, took part in what has ended since, and has not heard of it.
-void MasterMachine::tell_known_answers(Resumption& resumption,
+// To who offered its state before the master died, took part in the sync that has ended since, and
+// has not heard of it. Answers to other calls come after the change, as these show the membership
+// that an update has made, which such a peer may not have heard of either.
+void MasterMachine::tell_known_results(Resumption& resumption,
                                        const std::map<Group, Settlement>& all) {
   if (mutant(Mutant::known_answer_ignored)) return;
-  const auto newest = std::max_element(
-      resumption.reports.begin(), resumption.reports.end(),
-      [](const auto& a, const auto& b) { return a.second.answer.round < b.second.answer.round; });
   for (auto& [id, report] : resumption.reports) {
     const Peer* const peer = find(id);
     if (peer == nullptr) continue;
-    const auto call = std::find_if(report.pending.begin(), report.pending.end(), [](const auto& m) {
-      return std::holds_alternative<wire::Call>(m) || std::holds_alternative<wire::SyncOffer>(m);
+    const auto said = std::find_if(report.pending.begin(), report.pending.end(), [](const auto& m) {
+      return std::holds_alternative<wire::SyncOffer>(m);
     });
-    if (call == report.pending.end()) continue;
-    if (const auto* const offer = std::get_if<wire::SyncOffer>(&*call)) {
-      wire::SyncResult result = all.at(peer->group).sync;
-      if (report.sync.round >= result.round) continue;
-      result.call = offer->call;
-      send(*peer, std::move(result));
-    } else {
-      if (report.knows_answer_of(round_)) continue;
-      wire::CallResult answer = newest->second.answer;
-      answer.call = std::get<wire::Call>(*call).call;
-      send(*peer, std::move(answer));
-    }
-    report.pending.erase(call);
+    wire::SyncResult result = all.at(peer->group).sync;
+    if (said == report.pending.end() || report.sync.round >= result.round) continue;
+    result.call = std::get<wire::SyncOffer>(*said).call;
+    send(*peer, std::move(result));
+    report.pending.erase(said);
   }
 }
 
 // What peers said again, and what they have done since, as if it came only now.
 void MasterMachine::hear_what_waited(const Resumption& resumption,
                                      const std::map<Group, Settlement>& all) {
+  const auto newest = std::max_element(
+      resumption.reports.begin(), resumption.reports.end(),
+      [](const auto& a, const auto& b) { return a.second.answer.round < b.second.answer.round; });
   for (const auto& [id, report] : resumption.reports) {
+    bool lacks_answer = !report.knows_answer_of(round_) && !mutant(Mutant::known_answer_ignored);
     for (const wire::Message& message : report.pending) {
       Peer* const peer = find(id);
       if (peer == nullptr) break;
       const auto* const begin = std::get_if<wire::OpBegin>(&message);
       const auto* const done = std::get_if<wire::OpDone>(&message);
+      const auto* const call = std::get_if<wire::Call>(&message);
       if (begin != nullptr || done != nullptr) {
         const OpKey& op = begin != nullptr ? begin->op : done->op;
         if (all.at(peer->group).decided.contains(op)) continue;
@@ -411,6 +407,12 @@ void MasterMachine::hear_what_waited(const Resumption& resumption,
           if (find(id) != nullptr) on_op_done(*find(id), {op});
           continue;
         }
+      }
+      if (call != nullptr && std::exchange(lacks_answer, false)) {
+        wire::CallResult answer = newest->second.answer;
+        answer.call = call->call;
+        send(*peer, std::move(answer));
+        continue;
       }
       on_frame(*peer, message);
     }

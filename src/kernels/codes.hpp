@@ -1,4 +1,4 @@
-// What a quantized element may look like, and how narrow ones lie in bytes.
+// The sizes of codes (base/quantization.hpp), and how narrow ones lie in bytes.
 //
 // Codes of 8 bits and more follow each other like any array. Of the narrower ones, 64 elements make
 // a group: with b bytes in the group, byte j holds the elements j, j + b, j + 2b, ... from its low
@@ -9,27 +9,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
+
+#include "base/quantization.hpp"
 
 namespace pccl::kernels {
-
-// The first eight have the numbers of DataType.
-enum class Code : std::uint8_t {
-  uint8 = 0,
-  int8 = 1,
-  int16 = 2,
-  uint16 = 3,
-  uint32 = 4,
-  int32 = 5,
-  uint64 = 6,
-  int64 = 7,
-  uint4 = 8,
-  uint2 = 9,
-  float8_e4m3 = 10,  // OCP FP8: sign, 4 bits of exponent (bias 7), 3 of fraction; up to 448
-  float8_e5m2 = 11,  // OCP FP8: sign, 5 bits of exponent (bias 15), 2 of fraction; up to 57344
-  float4_e3m0 = 12,  // sign, 3 bits of exponent: 0 and the powers of two over a range of 1 : 64
-};
-inline constexpr std::uint8_t code_count = 13;
 
 inline constexpr std::size_t code_group_elements = 64;
 
@@ -67,13 +50,6 @@ constexpr std::size_t bits_of(Code code) {
 constexpr double steps_of(Code code) {
   const std::size_t bits = bits_of(code) < 52 ? bits_of(code) : 52;
   return static_cast<double>((std::uint64_t{1} << bits) - 1);
-}
-
-constexpr std::string_view name_of(Code code) {
-  constexpr std::string_view names[code_count] = {
-      "uint8", "int8",  "int16", "uint16",      "uint32",      "int32",      "uint64",
-      "int64", "uint4", "uint2", "float8_e4m3", "float8_e5m2", "float4_e3m0"};
-  return names[static_cast<std::size_t>(code)];
 }
 
 }  // namespace pccl::kernels

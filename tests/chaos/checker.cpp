@@ -30,6 +30,7 @@ void Checker::read(std::uint32_t peer, std::uint32_t slot, const e2e::Line& line
   if (line.name == "launch") {
     const OpName op{line.number("step"), static_cast<std::uint32_t>(line.number("op"))};
     launches_[op].push_back({slot, line.number("n")});
+    launched_at_[line.number("n")] = who.t;
     order_.push_back(line.number("n"));
   } else if (line.name == "reduced") {
     ++counts_.successes;
@@ -40,7 +41,9 @@ void Checker::read(std::uint32_t peer, std::uint32_t slot, const e2e::Line& line
                       slot,
                       static_cast<std::uint32_t>(line.number("mask")),
                       static_cast<std::uint32_t>(line.number("world"))});
-    goes_on(who);
+    // Of several ops under way the one that succeeded may be awaited after the one that failed.
+    const auto launched = launched_at_.find(line.number("n"));
+    goes_on({who.peer, who.seat, launched == launched_at_.end() ? 0 : launched->second});
   } else if (line.name == "failed") {
     ++counts_.failures;
     failures_[line.number("n")] = who;
@@ -169,7 +172,8 @@ void Checker::contradict(const Witness& one, const Witness& other, std::string w
 }
 
 void Checker::goes_on(const Witness& who) {
-  newest_[who.peer] = who;
+  Witness& newest = newest_[who.peer];
+  if (std::pair(newest.seat, newest.t) < std::pair(who.seat, who.t)) newest = who;
   for (const Contradiction& contradiction : contradictions_) {
     const auto gone_on = [this](const Witness& then) {
       const Witness& now = newest_[then.peer];
@@ -184,6 +188,7 @@ void Checker::forget_the_old() {
   while (order_.size() > remembered_launches) {
     executions_.erase(order_.front());
     failures_.erase(order_.front());
+    launched_at_.erase(order_.front());
     order_.pop_front();
   }
   if (launches_.size() < 16 * remembered_steps) return;

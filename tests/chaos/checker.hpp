@@ -7,8 +7,8 @@
 //   revisions  a revision of the shared state has one content; no seat sees them go back
 //
 // Who is removed from the run, by a freeze or a cut, may have heard less or more than the others.
-// So a contradiction is a violation once both its sides have gone on in their seats: one run, two
-// truths.
+// So a contradiction is a violation once both its sides have gone on in their seats, with a sync or
+// with an op that they launched later: one run, two truths.
 #pragma once
 
 #include <cstdint>
@@ -86,9 +86,10 @@ class Checker {
   std::vector<Success> fresh_, unsettled_;
   std::map<std::uint64_t, std::shared_ptr<Execution>> executions_;  // by each of its launches
   std::map<std::uint64_t, Witness> failures_;                       // by launch
-  std::deque<std::uint64_t> order_;                                 // of the launches
+  std::map<std::uint64_t, std::uint64_t> launched_at_;
+  std::deque<std::uint64_t> order_;  // of the launches
   std::map<std::uint64_t, Revision> revisions_;
-  std::map<std::uint32_t, Witness> newest_;  // success of each peer
+  std::map<std::uint32_t, Witness> newest_;  // beginning of what each peer has succeeded in
   std::map<std::uint32_t, std::uint64_t> step_in_seat_;
   std::vector<Contradiction> contradictions_;
 };

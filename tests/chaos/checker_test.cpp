@@ -134,6 +134,27 @@ TEST_F(CheckerTest, FailedHereByOneWhoWasRemoved) {
   EXPECT_EQ(checker.counts().contradictions, 1U);
 }
 
+// By one who was removed while several ops were under way, of which one had succeeded (chaos, seed
+// 13).
+TEST_F(CheckerTest, FailedHereBeforeAnEarlierOpIsAwaited) {
+  const auto earlier = [](std::uint32_t peer) { return number(peer, 1); };
+  for (std::uint32_t peer = 0; peer < 3; ++peer)
+    say(peer, "launch", "step=8 op=0 n=" + std::to_string(earlier(peer)));
+  all_launch();
+  succeed(0, right_digest({0, 1, 2}), 7, 3);
+  settle();
+  fail(1);
+  const auto bytes = expected(round_of(seed, 8, largest).ops[0],
+                              {{0, earlier(0)}, {1, earlier(1)}, {2, earlier(2)}});
+  for (const std::uint32_t peer : {0U, 1U})
+    say(peer, "reduced",
+        "step=8 op=0 n=" + std::to_string(earlier(peer)) +
+            " digest=" + std::to_string(digest(bytes.data(), bytes.size())) + " mask=7 world=3");
+  settle();
+  sync(0, 8, 1);
+  EXPECT_THROW(sync(1, 8, 1), Violation) << "this is going on";
+}
+
 TEST_F(CheckerTest, ARevisionWithTwoContents) {
   sync(0, 8, 1);
   sync(1, 8, 2);

@@ -7,7 +7,7 @@
 //               auto-vectorization: `speed_up`, and `of_lanes` when divided by the elements in a
 //               register of the set.
 //
-// GB/s counts the bytes read and written once each.
+// GB/s counts the bytes read and written once each. Buffers start at cache lines, as tensors do.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -16,6 +16,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <new>
 #include <random>
 #include <string>
 #include <vector>
@@ -32,12 +33,32 @@ using namespace pccl::kernels;
 constexpr std::size_t in_memory = 32u << 20, in_cache = 4096;
 constexpr std::size_t block_elements = 1024;
 
+constexpr std::align_val_t cache_line{64};
+
+class Memory {
+ public:
+  void resize(std::size_t size) {
+    bytes_.reset(static_cast<std::byte*>(::operator new(size, cache_line)));
+    std::fill_n(bytes_.get(), size, std::byte{1});  // pages
+    size_ = size;
+  }
+  std::byte* data() const { return bytes_.get(); }
+  std::size_t size() const { return size_; }
+
+ private:
+  struct Free {
+    void operator()(std::byte* bytes) const { ::operator delete(bytes, cache_line); }
+  };
+  std::unique_ptr<std::byte, Free> bytes_;
+  std::size_t size_ = 0;
+};
+
 // Every buffer that a kernel may want, for `count` elements of any type.
 struct Buffers {
   explicit Buffers(std::size_t elements, DataType type) : count(elements) {
     const std::size_t bytes = count * size_of(type),
                       accumulator_bytes = count * size_of(accumulator_of(type));
-    for (std::vector<std::byte>* buffer : {&a, &b, &out}) buffer->resize(bytes);
+    for (Memory* buffer : {&a, &b, &out}) buffer->resize(bytes);
     full.resize(accumulator_bytes);
     codes.resize(count * 8), new_codes.resize(count * 8);
     ranges.resize(count), new_ranges.resize(count);
@@ -56,7 +77,7 @@ struct Buffers {
     } else if (type >= DataType::float16) {
       scalar_kernels.narrow(type, pattern.data(), numbers.data(), numbers.size());
     }
-    for (std::vector<std::byte>* buffer : {&a, &b})
+    for (Memory* buffer : {&a, &b})
       for (std::size_t at = 0; at < bytes; at += pattern.size())
         std::memcpy(buffer->data() + at, pattern.data(), std::min(pattern.size(), bytes - at));
     for (std::size_t at = 0; at < full.size(); at += numbers.size() * 4)
@@ -64,7 +85,7 @@ struct Buffers {
   }
 
   std::size_t count;
-  std::vector<std::byte> a, b, out, full, codes, new_codes, ranges, new_ranges, scratch;
+  Memory a, b, out, full, codes, new_codes, ranges, new_ranges, scratch;
 };
 
 struct Kernel {
@@ -95,7 +116,8 @@ void beyond_the_cache(benchmark::State& state, const Kernel& kernel) {
   kernel.prepare(buffers);
   const double touched = kernel.bytes_touched(in_memory);
   const auto copied = static_cast<std::size_t>(touched / 2);
-  std::vector<std::byte> from(copied, std::byte{1}), to(copied, std::byte{2});
+  Memory from, to;
+  from.resize(copied), to.resize(copied);
   kernel.run(chosen_kernel_set(), buffers);  // pages
   std::vector<double> rates, copy_rates, ratios;
   for ([[maybe_unused]] const auto each : state) {

@@ -12,16 +12,19 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <functional>
 #include <memory>
 #include <new>
 #include <random>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/floating_point.hpp"
+#include "common/results.hpp"
 #include "kernels/quantize.hpp"
 #include "kernels/unvectorised.hpp"
 
@@ -88,6 +91,12 @@ struct Buffers {
   Memory a, b, out, full, codes, new_codes, ranges, new_ranges, scratch;
 };
 
+std::string joined(std::initializer_list<std::string_view> parts) {
+  std::string all;
+  for (const std::string_view part : parts) all.append(part);
+  return all;
+}
+
 struct Kernel {
   std::string name;
   DataType type;  // of the elements
@@ -96,6 +105,22 @@ struct Kernel {
   std::function<double(std::size_t)> bytes_touched;  // reads and writes, of this many elements
   std::function<void(Buffers&)> prepare = [](Buffers&) {};
 };
+
+std::string results_file = "-";
+
+// Shows what was found and keeps it.
+void report(benchmark::State& state, std::string_view place, const Kernel& kernel,
+            std::initializer_list<std::pair<const char*, double>> figures) {
+  std::string fields = joined({R"("benchmark":"kernels_perf","set":")", chosen_kernel_set().name,
+                               R"(","place":")", place, R"(","kernel":")", kernel.name, "\""});
+  for (const auto& [name, value] : figures) {
+    state.counters[name] = value;
+    char number[32];
+    std::snprintf(number, sizeof number, "%.3g", value);
+    fields += joined({",\"", name, "\":", number});
+  }
+  bench::record(results_file, fields);
+}
 
 double seconds_of(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();
@@ -128,9 +153,10 @@ void beyond_the_cache(benchmark::State& state, const Kernel& kernel) {
     copy_rates.push_back(touched / copy / 1e9);
     ratios.push_back(copy / seconds);
   }
-  state.counters["GB/s"] = median(rates);
-  state.counters["memcpy_GB/s"] = median(copy_rates);
-  state.counters["vs_memcpy"] = median(ratios);
+  report(state, "memory", kernel,
+         {{"GB/s", median(rates)},
+          {"memcpy_GB/s", median(copy_rates)},
+          {"vs_memcpy", median(ratios)}});
 }
 
 void in_the_cache(benchmark::State& state, const Kernel& kernel) {
@@ -152,10 +178,11 @@ void in_the_cache(benchmark::State& state, const Kernel& kernel) {
     ratios.push_back(slowly / seconds);
   }
   const std::size_t register_bytes = set.name == "avx512" ? 64 : set.name == "avx2" ? 32 : 16;
-  state.counters["GB/s"] = median(rates);
-  state.counters["speed_up"] = median(ratios);
-  state.counters["of_lanes"] = median(ratios) / (static_cast<double>(register_bytes) /
-                                                 static_cast<double>(kernel.lane_bytes));
+  const double lanes = static_cast<double>(register_bytes) / static_cast<double>(kernel.lane_bytes);
+  report(state, "cache", kernel,
+         {{"GB/s", median(rates)},
+          {"speed_up", median(ratios)},
+          {"of_lanes", median(ratios) / lanes}});
 }
 
 void add_reductions(std::vector<Kernel>& kernels) {
@@ -163,7 +190,7 @@ void add_reductions(std::vector<Kernel>& kernels) {
                               DataType::bfloat16, DataType::int8, DataType::int32})
     for (const RedOp op : {RedOp::sum, RedOp::max})
       kernels.push_back(
-          {"reduce/" + std::string(name_of(op)) + "/" + std::string(name_of(type)), type,
+          {joined({"reduce/", name_of(op), "/", name_of(type)}), type,
            [=](const KernelSet& set, Buffers& with) {
              set.reduce(op, type, with.out.data(), with.a.data(), with.b.data(), with.count);
            },
@@ -176,12 +203,12 @@ void add_reductions(std::vector<Kernel>& kernels) {
 void add_conversions(std::vector<Kernel>& kernels) {
   for (const DataType type : {DataType::float16, DataType::bfloat16}) {
     const auto bytes = [](std::size_t count) { return 6.0 * static_cast<double>(count); };
-    kernels.push_back({"widen/" + std::string(name_of(type)), type,
+    kernels.push_back({joined({"widen/", name_of(type)}), type,
                        [=](const KernelSet& set, Buffers& with) {
                          set.widen(type, with.full.data(), with.a.data(), with.count);
                        },
                        4, bytes});
-    kernels.push_back({"narrow/" + std::string(name_of(type)), type,
+    kernels.push_back({joined({"narrow/", name_of(type)}), type,
                        [=](const KernelSet& set, Buffers& with) {
                          set.narrow(type, with.out.data(), with.full.data(), with.count);
                        },
@@ -190,9 +217,8 @@ void add_conversions(std::vector<Kernel>& kernels) {
 }
 
 void add_quantization(std::vector<Kernel>& kernels, const Quantization& q) {
-  const std::string suffix = "/" + std::string(name_of(q.type)) + "/" +
-                             std::string(name_of(q.code)) +
-                             (q.levels == Levels::zero_point_scale ? "/zero_point" : "");
+  const std::string suffix = joined({"/", name_of(q.type), "/", name_of(q.code),
+                                     q.levels == Levels::zero_point_scale ? "/zero_point" : ""});
   const std::size_t accumulator_bytes = size_of(accumulator_of(q.type));
   const auto codes = [=](std::size_t count) {
     return static_cast<double>(Quantizer(q).code_bytes(count));
@@ -203,21 +229,21 @@ void add_quantization(std::vector<Kernel>& kernels, const Quantization& q) {
   const auto prepare = [=](Buffers& with) {
     Quantizer(q).quantize({with.codes.data(), with.ranges.data()}, with.a.data(), with.count);
   };
-  kernels.push_back({"quantize" + suffix, q.type,
+  kernels.push_back({joined({"quantize", suffix}), q.type,
                      [=](const KernelSet& set, Buffers& with) {
                        Quantizer(q, set).quantize({with.codes.data(), with.ranges.data()},
                                                   with.a.data(), with.count);
                      },
                      accumulator_bytes,
                      [=](std::size_t count) { return values(count) + codes(count); }});
-  kernels.push_back({"dequantize" + suffix, q.type,
+  kernels.push_back({joined({"dequantize", suffix}), q.type,
                      [=](const KernelSet& set, Buffers& with) {
                        Quantizer(q, set).dequantize(
                            with.out.data(), {with.codes.data(), with.ranges.data()}, with.count);
                      },
                      accumulator_bytes,
                      [=](std::size_t count) { return values(count) + codes(count); }, prepare});
-  kernels.push_back({"dequantize_reduce" + suffix, q.type,
+  kernels.push_back({joined({"dequantize_reduce", suffix}), q.type,
                      [=](const KernelSet& set, Buffers& with) {
                        Quantizer(q, set).dequantize_reduce(
                            RedOp::sum, with.full.data(), {with.codes.data(), with.ranges.data()},
@@ -229,7 +255,7 @@ void add_quantization(std::vector<Kernel>& kernels, const Quantization& q) {
                               static_cast<double>(count * accumulator_bytes);
                      },
                      prepare});
-  kernels.push_back({"requantize" + suffix, q.type,
+  kernels.push_back({joined({"requantize", suffix}), q.type,
                      [=](const KernelSet& set, Buffers& with) {
                        Quantizer(q, set).requantize(RedOp::sum,
                                                     {with.new_codes.data(), with.new_ranges.data()},
@@ -245,7 +271,7 @@ void add_scans(std::vector<Kernel>& kernels) {
        {DataType::float32, DataType::float64, DataType::float16, DataType::bfloat16}) {
     const Quantization q{type, Code::uint8, Levels::min_max, block_elements};
     kernels.push_back(
-        {"find_ranges/" + std::string(name_of(type)), type,
+        {joined({"find_ranges/", name_of(type)}), type,
          [=](const KernelSet& set, Buffers& with) {
            Quantizer(q, set).find_ranges(with.ranges.data(), with.a.data(), with.count);
          },
@@ -279,17 +305,21 @@ std::vector<Kernel> all_kernels() {
 int main(int argc, char** argv) {
   const std::vector<Kernel> kernels = all_kernels();
   for (const Kernel& kernel : kernels) {
-    benchmark::RegisterBenchmark(("memory/" + kernel.name).c_str(), beyond_the_cache, kernel)
+    benchmark::RegisterBenchmark(joined({"memory/", kernel.name}).c_str(), beyond_the_cache, kernel)
         ->UseManualTime()
         ->Unit(benchmark::kMillisecond)
         ->Iterations(11);
-    benchmark::RegisterBenchmark(("cache/" + kernel.name).c_str(), in_the_cache, kernel)
+    benchmark::RegisterBenchmark(joined({"cache/", kernel.name}).c_str(), in_the_cache, kernel)
         ->UseManualTime()
         ->Unit(benchmark::kMicrosecond)
         ->Iterations(51);
   }
   benchmark::AddCustomContext("kernel set", std::string(chosen_kernel_set().name));
-  benchmark::Initialize(&argc, argv);
+  benchmark::Initialize(&argc, argv);  // takes its own options away
+  if (argc == 3 && std::string_view(argv[1]) == "--json") {
+    results_file = argv[2];
+    argc = 1;
+  }
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   benchmark::RunSpecifiedBenchmarks();
   return 0;

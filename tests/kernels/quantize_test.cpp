@@ -163,6 +163,66 @@ TEST(Quantize, WithAZeroPointZerosComeBackAsZeros) {
   }
 }
 
+TEST(Quantize, MinMaxLevelsReachFromTheLowestToTheHighest) {
+  for (const Quantization& q : all_quantizations(64)) {
+    if (q.levels != Levels::min_max || !is_integer(q.code)) continue;
+    const std::vector<double> numbers = {-0.75, 1.25, 0.5};
+    const std::vector<double> decoded =
+        numbers_of(q.type, round_trip(q, bytes_of_numbers(q.type, numbers)));
+    for (std::size_t i = 0; i < 2; ++i)
+      EXPECT_NEAR(decoded[i], numbers[i], std::ldexp(1, -22)) << told(q);
+  }
+}
+
+TEST(Quantize, RangesHaveNoNegativeZero) {
+  for (const DataType type : reference::float_types()) {
+    const Quantizer quantizer({type, Code::uint8, Levels::min_max, 64});
+    for (const std::vector<double>& numbers :
+         {std::vector<double>{-0.0}, {-0.0, 0.0}, {-0.0, 1}, {-1, -0.0}}) {
+      Bytes ranges(quantizer.range_bytes(numbers.size()));
+      quantizer.find_ranges(ranges.data(), bytes_of_numbers(type, numbers).data(), numbers.size());
+      for (const double end : numbers_of(accumulator_of(type), ranges))
+        EXPECT_TRUE(end != 0 || !std::signbit(end)) << name_of(type);
+    }
+  }
+}
+
+TEST(Quantize, RangesAreThoseOfASearch) {
+  std::mt19937_64 random{12};
+  for (const DataType type : reference::float_types()) {
+    const Quantizer quantizer({type, Code::uint8, Levels::min_max, 64});
+    for (const double mean : {-100.0, 0.0, 100.0}) {  // all negative, both, all positive
+      for (std::size_t count = 1; count <= 64; ++count) {
+        const Bytes values =
+            bytes_of_numbers(type, normal_numbers(count, mean, 1, static_cast<unsigned>(random())));
+        const std::vector<double> exact = numbers_of(type, values);
+        const auto [low, high] = std::minmax_element(exact.begin(), exact.end());
+        Bytes ranges(quantizer.range_bytes(count));
+        quantizer.find_ranges(ranges.data(), values.data(), count);
+        EXPECT_EQ(numbers_of(accumulator_of(type), ranges), (std::vector<double>{*low, *high}));
+      }
+    }
+  }
+}
+
+TEST(Quantize, SumsThatAreNaNComeOutCanonical) {
+  for (const Quantization& q : all_quantizations(64)) {
+    const Quantizer quantizer(q);
+    const Bytes values = bytes_of_numbers(q.type, normal_numbers(100, 0, 1, 13));
+    Bytes local = values;
+    const auto sign = std::uint64_t{1} << (8 * size_of(q.type) - 1);
+    const std::uint64_t nan = (reference::canonical_nan(q.type) | sign) + 5;
+    std::memcpy(local.data() + 7 * size_of(q.type), &nan, size_of(q.type));
+    QuantizedBytes packed(quantizer, 100);
+    quantizer.quantize(packed.out(), values.data(), 100);
+    const DataType accumulator = accumulator_of(q.type);
+    Bytes sums(100 * size_of(accumulator));
+    quantizer.dequantize_reduce(RedOp::sum, sums.data(), packed.view(), local.data(), 100);
+    EXPECT_EQ(reference::bits_at(accumulator, sums, 7), reference::canonical_nan(accumulator))
+        << told(q);
+  }
+}
+
 TEST(Quantize, ABlockWithoutAFiniteRangeIsVoid) {
   for (const Quantization& q : all_quantizations(64)) {
     const Bytes plain = bytes_of_numbers(q.type, normal_numbers(200, 0, 1, 7));

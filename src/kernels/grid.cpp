@@ -72,7 +72,8 @@ Grid grid_of(DataType type, Code code, Levels levels, Range range) {
   if (lowest == highest) {  // of all codes: no step
     grid.offset = lowest;
   } else if (levels == Levels::zero_point_scale && lowest <= 0 && highest >= 0) {
-    grid.origin = std::floor(-lowest / step + 0.5);
+    const auto nearest = static_cast<double>(static_cast<std::int64_t>(-lowest / step + 0.5));
+    grid.origin = std::min(nearest, steps);
   } else {
     // The middle of the levels lies between two codes. The grid hangs on the upper of them, for
     // whole numbers.

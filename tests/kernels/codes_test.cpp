@@ -16,13 +16,13 @@ static_assert(Float8E4M3::largest == 448 && Float8E5M2::largest == 57344);
 static_assert(Float4E3M0::largest == 16 && Float4E3M0::decode(1) == 0.25f);
 
 struct E4M3 : Float8E4M3 {
-  static constexpr int exponent_bits = 4, fraction_bits = 3, bias = 7, last = 0x7e;
+  static constexpr int fraction_bits = 3, bias = 7, last = 0x7e;
 };
 struct E5M2 : Float8E5M2 {
-  static constexpr int exponent_bits = 5, fraction_bits = 2, bias = 15, last = 0x7b;
+  static constexpr int fraction_bits = 2, bias = 15, last = 0x7b;
 };
 struct E3M0 : Float4E3M0 {
-  static constexpr int exponent_bits = 3, fraction_bits = 0, bias = 3, last = 0x7;
+  static constexpr int fraction_bits = 0, bias = 3, last = 0x7;
 };
 
 template <typename Format>

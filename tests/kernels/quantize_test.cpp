@@ -98,7 +98,7 @@ std::vector<double> normal_numbers(std::size_t count, double mean, double deviat
 }
 
 TEST(Quantize, ErrorsStayWithinTheirBounds) {
-  for (const std::size_t block : {64, 1024, 1 << 20}) {
+  for (const std::size_t block : {64u, 1024u, 1u << 20}) {
     for (const Quantization& q : all_quantizations(block)) {
       expect_within_bounds(q, normal_numbers(3000, 0, 1, 1));
       expect_within_bounds(q, normal_numbers(777, 1000, 1, 2));   // far from zero
@@ -334,7 +334,7 @@ Bytes accumulated(const Quantization& q, const QuantizedBytes& packed, std::size
 
 TEST(Quantize, TheFusedFormsAreMadeOfTheirSteps) {
   constexpr std::size_t count = 3000;
-  for (const std::size_t block : {64, 1024, 1 << 20}) {
+  for (const std::size_t block : {64u, 1024u, 1u << 20}) {
     for (const Quantization& q : all_quantizations(block)) {
       const Quantizer quantizer(q);
       const DataType accumulator = accumulator_of(q.type);

@@ -376,6 +376,41 @@ TEST(Quantize, TheFusedFormsAreMadeOfTheirSteps) {
   }
 }
 
+// Relative L2 error of the sum over a ring of peers with N(0, 1) each. PCCL 1.0 had 0.039 and 0.064
+// with min-max, 0.017 and 0.021 with its zero point and scale.
+double ring_error(const Quantization& q, int world) {
+  constexpr std::size_t count = 64 << 10;
+  const Quantizer quantizer(q);
+  QuantizedBytes packed(quantizer, count);
+  std::vector<double> exact = normal_numbers(count, 0, 1, 100);
+  quantizer.quantize(packed.out(), bytes_of_numbers(q.type, exact).data(), count);
+  Bytes scratch(q.block_elements * sizeof(float)), out(count * sizeof(float));
+  for (int rank = 1; rank < world; ++rank) {
+    const std::vector<double> local =
+        normal_numbers(count, 0, 1, 100 + static_cast<unsigned>(rank));
+    for (std::size_t i = 0; i < count; ++i) exact[i] += local[i];
+    quantizer.requantize(RedOp::sum, packed.out(), packed.view(),
+                         bytes_of_numbers(q.type, local).data(), count, scratch.data());
+  }
+  quantizer.dequantize(out.data(), packed.view(), count);
+  const std::vector<double> sums = numbers_of(q.type, out);
+  double error = 0, size = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    error += (sums[i] - exact[i]) * (sums[i] - exact[i]);
+    size += exact[i] * exact[i];
+  }
+  return std::sqrt(error / size);
+}
+
+TEST(Quantize, ARingLosesLittle) {
+  for (const Levels levels : {Levels::min_max, Levels::zero_point_scale}) {
+    const Quantization q{DataType::float32, Code::uint8, levels, 1024};
+    EXPECT_LT(ring_error(q, 2), 0.0095);
+    EXPECT_LT(ring_error(q, 4), 0.0125);
+    EXPECT_LT(ring_error(q, 8), 0.0165);
+  }
+}
+
 TEST(Quantize, ASumThatOverflowsVoidsItsBlock) {
   const Quantization q{DataType::float32, Code::uint8, Levels::min_max, 64};
   const Quantizer quantizer(q);

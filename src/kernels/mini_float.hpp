@@ -48,9 +48,12 @@ struct MiniFloat {
     const std::int32_t anchor = exponent + (shift << 23);
     const float rounded = std::bit_cast<float>(magnitude) + std::bit_cast<float>(anchor);
     const std::int32_t significand = std::bit_cast<std::int32_t>(rounded) - anchor;
-    const std::int32_t number = significand + ((exponent - smallest_normal) >> shift);
-    return static_cast<std::uint8_t>(static_cast<std::uint32_t>(number) |
-                                     bits >> 31 << (width - 1));
+    // Put together at the top of a word and shifted down last: a compiler that sees all but the low
+    // bits thrown away splits the steps before into ones of 8 bits, which takes more.
+    const std::uint32_t number =
+        (static_cast<std::uint32_t>(significand) << (32 - width)) +
+        (static_cast<std::uint32_t>(exponent - smallest_normal) << (8 - exponent_width));
+    return static_cast<std::uint8_t>((number | (bits & 0x8000'0000u)) >> (32 - width));
   }
 };
 

@@ -1,10 +1,10 @@
 // The sizes of codes (base/quantization.hpp), and how narrow ones lie in bytes.
 //
-// Codes of 8 bits and more follow each other like any array. Of the narrower ones, 64 elements make
-// a group: with b bytes in the group, byte j holds the elements j, j + b, j + 2b, ... from its low
-// bits up (so that a vector of codes is shifted and combined, never shuffled). The last group may
-// have fewer elements and is laid out like the others, over as many bytes as its codes need; what
-// is left of the last bytes is zero.
+// Codes of 8 bits and more follow each other like any array. Of the narrower ones, 256 elements of
+// a block make a group: with b bytes in the group, byte j holds the elements j, j + b, j + 2b, ...
+// from its low bits up (so that a vector of codes is shifted and combined, never shuffled). The
+// last group of a block may have fewer elements and is laid out like the others, over as many bytes
+// as its codes need; what is left of the last bytes is zero.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@
 
 namespace pccl::kernels {
 
-inline constexpr std::size_t code_group_elements = 64;
+inline constexpr std::size_t code_group_elements = 256;
 
 constexpr bool is_integer(Code code) {
   return code < Code::float8_e4m3;

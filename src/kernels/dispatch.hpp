@@ -32,10 +32,13 @@ struct ConversionKernels {  // to and from float32, by DataType from float16 on
 using ScanLoop = Extremes (*)(const void* values, std::size_t count);
 using EncodeLoop = void (*)(void* codes, const void* values, std::size_t count, const Grid& grid);
 using DecodeLoop = void (*)(void* values, const void* codes, std::size_t count, const Grid& grid);
+using DecodeAddLoop = Extremes (*)(void* sums, const void* codes, const void* values,
+                                   std::size_t count, const Grid& grid);
 
 struct CodeKernels {
   EncodeLoop encode;
   DecodeLoop decode;
+  DecodeAddLoop decode_add;
 };
 
 struct QuantizationKernels {
@@ -77,6 +80,11 @@ struct KernelSet {
   void decode(DataType type, Code code, void* values, const void* codes, std::size_t count,
               const Grid& grid) const {
     codes_of(type, code).decode(values, codes, count, grid);
+  }
+  // decode, add `values` and scan in one; nothing overlaps. A sum that is NaN is any NaN.
+  Extremes decode_add(DataType type, Code code, void* sums, const void* codes, const void* values,
+                      std::size_t count, const Grid& grid) const {
+    return codes_of(type, code).decode_add(sums, codes, values, count, grid);
   }
 
  private:

@@ -58,7 +58,7 @@ Grid grid_of(DataType type, Code code, Levels levels, Range range) {
                                    ? static_cast<double>(std::numeric_limits<float>::min())
                                    : std::numeric_limits<double>::min();
   const auto [lowest, highest] = range;
-  Grid grid{.lowest = lowest, .highest = highest};
+  Grid grid{.inverse_step = 1, .lowest = lowest, .highest = highest};
   if (!is_integer(code)) {
     grid.step = std::max(std::max(-lowest, highest) / largest_of(code), smallest_step);
     grid.inverse_step = 1 / grid.step;
@@ -69,10 +69,11 @@ Grid grid_of(DataType type, Code code, Levels levels, Range range) {
   const double steps = steps_of(code);
   const double step =
       overflows ? (highest / 2 - lowest / 2) / steps * 2 : std::max(width / steps, smallest_step);
-  if (lowest == highest) {  // offset alone is the value
+  if (lowest == highest) {  // of all codes: no step
     grid.offset = lowest;
   } else if (levels == Levels::zero_point_scale && lowest <= 0 && highest >= 0) {
-    grid.origin = std::floor(-lowest / step + 0.5);
+    const auto nearest = static_cast<double>(static_cast<std::int64_t>(-lowest / step + 0.5));
+    grid.origin = std::min(nearest, steps);
   } else {
     // The middle of the levels lies between two codes. The grid hangs on the upper of them, for
     // whole numbers.

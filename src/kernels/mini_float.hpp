@@ -3,8 +3,9 @@
 //
 // There is neither infinity nor NaN among the values that are encoded (blocks with such elements
 // have no codes at all, see quantize.hpp), so every pattern stands for a number, and what is too
-// large, NaN included, becomes the largest one. Encoding rounds to nearest, ties to the even code.
-// Branch-free like half.hpp, whose tricks these are.
+// large, NaN included, becomes the largest one. Encoding rounds to nearest, ties to the even
+// significand (which without a fraction is the larger number, or 0). All is branch-free and without
+// a select, which is what vectorises best.
 #pragma once
 
 #include <bit>
@@ -18,20 +19,20 @@ struct MiniFloat {
   static constexpr int shift = 23 - fraction_width;
   static constexpr std::int32_t rebias = (127 - bias) << 23;
   static constexpr std::int32_t smallest_normal = (127 + 1 - bias) << 23;
-  // The last place of this number is the distance between denormal codes.
-  static constexpr float anchor =
-      std::bit_cast<float>((127 + 1 - bias - fraction_width + 23) << 23);
 
   static constexpr float decode(std::uint8_t code) {
-    const std::int32_t sign = (code >> (width - 1)) & 1;
-    const std::int32_t magnitude = (code & ((1 << (width - 1)) - 1)) << shift;
-    const float denormal =
+    const std::uint32_t wide = code;
+    const std::uint32_t sign = (wide << (32 - width)) & 0x8000'0000u;
+    const auto magnitude =
+        static_cast<std::int32_t>((wide << shift) & (((1u << (width - 1)) - 1) << shift));
+    // Read with an implicit one, as `normal`, denormals come out too large; read as twice a number
+    // less the one of the smallest exponent, normal numbers do. The smaller reading is right.
+    const float without_one =
         std::bit_cast<float>(magnitude + smallest_normal) - std::bit_cast<float>(smallest_normal);
-    const bool is_denormal = magnitude < (1 << 23);
-    const std::int32_t number =
-        is_denormal ? std::bit_cast<std::int32_t>(denormal) : magnitude + rebias;
-    return std::bit_cast<float>(static_cast<std::uint32_t>(number) |
-                                static_cast<std::uint32_t>(sign) << 31);
+    const std::int32_t normal = magnitude + rebias;
+    const auto denormal = std::bit_cast<std::int32_t>(without_one);
+    const std::int32_t number = normal < denormal ? normal : denormal;
+    return std::bit_cast<float>(static_cast<std::uint32_t>(number) | sign);
   }
 
   static constexpr float largest = decode(largest_code);
@@ -41,14 +42,18 @@ struct MiniFloat {
     const auto bits = std::bit_cast<std::uint32_t>(value);
     const auto any_magnitude = static_cast<std::int32_t>(bits & 0x7fff'ffffu);
     const std::int32_t magnitude = any_magnitude < largest_bits ? any_magnitude : largest_bits;
-    const std::int32_t half = (1 << (shift - 1)) - 1 + ((magnitude >> shift) & 1);
-    const std::int32_t normal = (magnitude - rebias + half) >> shift;
-    const std::int32_t denormal =
-        std::bit_cast<std::int32_t>(std::bit_cast<float>(magnitude) + anchor) -
-        std::bit_cast<std::int32_t>(anchor);
-    const std::int32_t number = magnitude < smallest_normal ? denormal : normal;
-    return static_cast<std::uint8_t>(static_cast<std::uint32_t>(number) |
-                                     bits >> 31 << (width - 1));
+    const std::int32_t own_exponent = magnitude & 0x7f80'0000;
+    const std::int32_t exponent = own_exponent > smallest_normal ? own_exponent : smallest_normal;
+    // The last place of this number is that of the code: the addition does the rounding.
+    const std::int32_t anchor = exponent + (shift << 23);
+    const float rounded = std::bit_cast<float>(magnitude) + std::bit_cast<float>(anchor);
+    const std::int32_t significand = std::bit_cast<std::int32_t>(rounded) - anchor;
+    // Put together at the top of a word and shifted down last: a compiler that sees all but the low
+    // bits thrown away splits the steps before into ones of 8 bits, which takes more.
+    const std::uint32_t number =
+        (static_cast<std::uint32_t>(significand) << (32 - width)) +
+        (static_cast<std::uint32_t>(exponent - smallest_normal) << (8 - exponent_width));
+    return static_cast<std::uint8_t>((number | (bits & 0x8000'0000u)) >> (32 - width));
   }
 };
 

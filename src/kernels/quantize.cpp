@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t tile_elements = 1024;
 static_assert(tile_elements % code_group_elements == 0);
 
+constexpr std::size_t block_multiple = 64;  // blocks of the narrowest codes start at whole bytes
 constexpr std::size_t tile_bytes = tile_elements * sizeof(double);
 
 bool is_half(DataType type) {
@@ -65,7 +66,7 @@ Quantizer::Quantizer(const Quantization& quantization, const KernelSet& set)
                  static_cast<std::uint8_t>(quantization.type) < data_type_count);
   PCCL_INVARIANT(static_cast<std::uint8_t>(quantization.code) < code_count);
   PCCL_INVARIANT(quantization.block_elements > 0 &&
-                 quantization.block_elements % code_group_elements == 0);
+                 quantization.block_elements % block_multiple == 0);
 }
 
 std::size_t Quantizer::block_count(std::size_t count) const {
@@ -114,16 +115,16 @@ void Quantizer::dequantize(void* out, QuantizedView in, std::size_t count) const
   const DataType type = quantization_.type;
   for (std::size_t i = 0; i < block_count(count); ++i) {
     const Block each = block(i, count);
-    const Range range = range_at(in.ranges, i);
+    const std::optional<Grid> grid = grid_within(range_at(in.ranges, i));
     std::byte* const to = bytes(out) + each.first * size_of(type);
     const std::byte* const codes = bytes(in.codes) + code_bytes(each.first);
     if (!is_half(type)) {
-      decode_tile(to, codes, each.count, range);
+      decode_tile(to, codes, each.count, grid);
       continue;
     }
     for_each_tile(each.count, [&](std::size_t first, std::size_t in_tile) {
       alignas(64) std::byte tile[tile_bytes];
-      decode_tile(tile, codes + code_bytes(first), in_tile, range);
+      decode_tile(tile, codes + code_bytes(first), in_tile, grid);
       set_.narrow(type, to + first * size_of(type), tile, in_tile);
     });
   }
@@ -181,53 +182,71 @@ void Quantizer::put_range(Range range, void* ranges, std::size_t index) const {
   }
 }
 
+// None of a void range.
+std::optional<Grid> Quantizer::grid_within(Range range) const {
+  if (is_void(range)) return std::nullopt;
+  return grid_of(accumulator_, quantization_.code, quantization_.levels, range);
+}
+
 // The sums of one block, and what a scan of them gives.
 Extremes Quantizer::reduce_block(RedOp op, void* sums, QuantizedView in, const void* values,
                                  const Block& block, std::uint32_t world_size) const {
   const DataType type = quantization_.type;
-  const Range range = range_at(in.ranges, block.index);
+  const std::optional<Grid> grid = grid_within(range_at(in.ranges, block.index));
+  const bool adds = op == RedOp::sum || op == RedOp::avg;
+  const bool averages = op == RedOp::avg && world_size > 1;
   Extremes extremes = no_extremes;
   for_each_tile(block.count, [&](std::size_t first, std::size_t in_tile) {
     std::byte* const to = bytes(sums) + first * size_of(accumulator_);
+    const std::byte* const codes = bytes(in.codes) + code_bytes(block.first + first);
     const std::byte* local = bytes(values) + (block.first + first) * size_of(type);
     alignas(64) std::byte widened[tile_elements * sizeof(float)];
     if (is_half(type)) {
       set_.widen(type, widened, local, in_tile);
       local = widened;
     }
-    decode_tile(to, bytes(in.codes) + code_bytes(block.first + first), in_tile, range);
+    if (adds && grid && !averages) {
+      const Extremes found =
+          set_.decode_add(accumulator_, quantization_.code, to, codes, local, in_tile, *grid);
+      if (!is_void(range_of(accumulator_, found))) {
+        extremes = united(extremes, found);
+        return;
+      }  // else once more, because a NaN must come out canonical
+    }
+    decode_tile(to, codes, in_tile, grid);
     set_.reduce(op, accumulator_, to, to, local, in_tile);
-    if (op == RedOp::avg && world_size > 1) set_.average(accumulator_, to, in_tile, world_size);
+    if (averages) set_.average(accumulator_, to, in_tile, world_size);
     extremes = united(extremes, set_.scan(accumulator_, to, in_tile));
   });
   return extremes;
 }
 
 void Quantizer::decode_tile(std::byte* accumulators, const std::byte* codes, std::size_t count,
-                            Range range) const {
-  if (is_void(range)) return fill_with_nan(accumulator_, accumulators, count);
-  const Grid grid = grid_of(accumulator_, quantization_.code, quantization_.levels, range);
-  set_.decode(accumulator_, quantization_.code, accumulators, codes, count, grid);
+                            const std::optional<Grid>& grid) const {
+  if (grid)
+    set_.decode(accumulator_, quantization_.code, accumulators, codes, count, *grid);
+  else
+    fill_with_nan(accumulator_, accumulators, count);
 }
 
 // `values` are those of the block, of `type`; `codes` are those of the whole.
 void Quantizer::encode_block(void* codes, DataType type, const std::byte* values,
                              const Block& block, Range range) const {
   std::byte* const to = bytes(codes) + code_bytes(block.first);
-  if (is_void(range)) {
+  const Code code = quantization_.code;
+  const std::optional<Grid> grid = grid_within(range);
+  if (!grid) {
     std::memset(to, 0, code_bytes(block.count));
     return;
   }
-  const Code code = quantization_.code;
-  const Grid grid = grid_of(accumulator_, code, quantization_.levels, range);
   if (!is_half(type)) {
-    set_.encode(accumulator_, code, to, values, block.count, grid);
+    set_.encode(accumulator_, code, to, values, block.count, *grid);
     return;
   }
   for_each_tile(block.count, [&](std::size_t first, std::size_t in_tile) {
     alignas(64) std::byte tile[tile_elements * sizeof(float)];
     set_.widen(type, tile, values + first * size_of(type), in_tile);
-    set_.encode(accumulator_, code, to + code_bytes(first), tile, in_tile, grid);
+    set_.encode(accumulator_, code, to + code_bytes(first), tile, in_tile, *grid);
   });
 }
 

@@ -36,6 +36,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "base/dtype.hpp"
 #include "kernels/codes.hpp"
@@ -48,7 +49,7 @@ struct Quantization {
   DataType type;  // of the elements
   Code code;
   Levels levels;               // of integer codes
-  std::size_t block_elements;  // > 0, a multiple of code_group_elements (64)
+  std::size_t block_elements;  // > 0, a multiple of 64
 };
 
 struct Quantized {
@@ -100,10 +101,11 @@ class Quantizer {
   Block block(std::size_t index, std::size_t count) const;
   Range range_at(const void* ranges, std::size_t index) const;
   void put_range(Range range, void* ranges, std::size_t index) const;
+  std::optional<Grid> grid_within(Range range) const;
   Extremes reduce_block(RedOp op, void* sums, QuantizedView in, const void* values,
                         const Block& block, std::uint32_t world_size) const;
   void decode_tile(std::byte* accumulators, const std::byte* codes, std::size_t count,
-                   Range range) const;
+                   const std::optional<Grid>& grid) const;
   void encode_block(void* codes, DataType type, const std::byte* values, const Block& block,
                     Range range) const;
 

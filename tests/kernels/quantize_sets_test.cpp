@@ -83,7 +83,8 @@ Outcome outcome(const Quantization& q, const KernelSet& set, const Bytes& first,
 TEST(KernelSets, QuantizeLikeScalarBitForBit) {
   std::mt19937_64 random{21};
   for (const Quantization& q : all_quantizations(128)) {
-    for (const std::size_t count : {1, 2, 15, 16, 17, 63, 64, 65, 100, 127, 128, 129, 1000, 5003}) {
+    for (const std::size_t count :
+         {1u, 2u, 15u, 16u, 17u, 63u, 64u, 65u, 100u, 127u, 128u, 129u, 1000u, 5003u}) {
       const Bytes a = elements(q.type, count, 128, random),
                   b = elements(q.type, count, 128, random);
       const std::size_t offset = random() % 64;

@@ -5,16 +5,34 @@
 // added to it comes out as a whole number in its low bits. That needs no conversion instruction,
 // vectorises in every set, and has a result for every operand.
 
+// The extremes of numbers by their bits alone: as signed integers the positive ones are in order,
+// as unsigned ones the negative ones are, from -0 on outwards; NaN lies beyond infinity on its
+// side.
+template <typename Bits>
+struct Scan {
+  using Unsigned = std::make_unsigned_t<Bits>;
+  Bits smallest = std::numeric_limits<Bits>::max(), largest = std::numeric_limits<Bits>::min();
+  Unsigned furthest = 0;
+
+  [[gnu::always_inline]] void see(Bits bits) {
+    const auto magnitude = static_cast<Unsigned>(bits);
+    smallest = bits < smallest ? bits : smallest;
+    largest = bits > largest ? bits : largest;
+    furthest = magnitude > furthest ? magnitude : furthest;
+  }
+  Extremes extremes() const {
+    const bool any_positive = largest >= 0, any_negative = smallest < 0;
+    return {.lowest = reordered(any_negative ? static_cast<Bits>(furthest) : smallest),
+            .highest = reordered(any_positive ? largest : smallest)};
+  }
+};
+
 template <typename Bits>
 Extremes scan_loop(const void* values, std::size_t count) {
   const auto* const from = static_cast<const std::byte*>(values);
-  Bits lowest = std::numeric_limits<Bits>::max(), highest = std::numeric_limits<Bits>::min();
-  for (std::size_t i = 0; i < count; ++i) {
-    const Bits order = reordered(Lanes<Bits>::load(from + i * sizeof(Bits)));
-    lowest = order < lowest ? order : lowest;
-    highest = order > highest ? order : highest;
-  }
-  return {lowest, highest};
+  Scan<Bits> scan;
+  for (std::size_t i = 0; i < count; ++i) scan.see(Lanes<Bits>::load(from + i * sizeof(Bits)));
+  return scan.extremes();
 }
 
 template <typename Number>
@@ -61,7 +79,9 @@ struct IntegerCoder : Levelled<Number, Real> {
   using Bits = typename Anchor<Number>::Bits;
   static constexpr std::size_t bits = bits_of(code);
   static constexpr Number anchor = Anchor<Number>::value;
-  static constexpr Number top = anchor + static_cast<Number>(steps_of(code));
+  static constexpr auto lowest_bits = std::bit_cast<std::make_signed_t<Bits>>(anchor);
+  static constexpr auto highest_bits =
+      std::bit_cast<std::make_signed_t<Bits>>(anchor + static_cast<Number>(steps_of(code)));
   static constexpr auto flip =
       static_cast<Unsigned>(is_signed ? Unsigned{1} << (8 * sizeof(Unsigned) - 1) : 0);
   static constexpr auto mask = static_cast<Bits>(steps_of(code));
@@ -72,10 +92,13 @@ struct IntegerCoder : Levelled<Number, Real> {
       : Levelled<Number, Real>(grid), origin(anchor + static_cast<Number>(grid.origin)) {}
 
   Unsigned encode(Element value) const {
-    Number level = (static_cast<Number>(value) - this->offset) * this->inverse_step + origin;
-    level = level > anchor ? level : anchor;
-    level = level < top ? level : top;
-    const Bits whole = std::bit_cast<Bits>(level) - std::bit_cast<Bits>(anchor);
+    // Limited as integers, which order these numbers alike: GCC makes a tangle of masks of limiting
+    // floats to constants. NaN ends at the end of its sign.
+    const Number level = (static_cast<Number>(value) - this->offset) * this->inverse_step + origin;
+    auto bits_of_level = std::bit_cast<std::make_signed_t<Bits>>(level);
+    bits_of_level = bits_of_level > lowest_bits ? bits_of_level : lowest_bits;
+    bits_of_level = bits_of_level < highest_bits ? bits_of_level : highest_bits;
+    const auto whole = static_cast<Bits>(bits_of_level - lowest_bits);
     return static_cast<Unsigned>(static_cast<Unsigned>(whole) ^ flip);
   }
   Element decode(Unsigned stored) const {
@@ -119,20 +142,18 @@ template <typename Coder>
   }
 }
 
+// The codes of a group, one a byte.
 template <typename Coder>
-[[gnu::always_inline]] inline void decode_group(std::byte* __restrict values,
+[[gnu::always_inline]] inline void unpack_group(std::uint8_t* __restrict narrow,
                                                 const std::byte* __restrict codes,
-                                                std::size_t count, const Coder& coder) {
-  using Real = typename Coder::Element;
+                                                std::size_t count) {
   constexpr std::size_t per_byte = 8 / Coder::bits;
   constexpr unsigned mask = (1u << Coder::bits) - 1;
-  std::uint8_t narrow[code_group_elements];
   const std::size_t bytes = (count + per_byte - 1) / per_byte;
   for (std::size_t k = 0; k < per_byte; ++k)
     for (std::size_t j = 0; j < bytes; ++j)
       narrow[j + k * bytes] =
           static_cast<std::uint8_t>(static_cast<unsigned>(codes[j]) >> (k * Coder::bits) & mask);
-  for (std::size_t i = 0; i < count; ++i) put(coder.decode(narrow[i]), values + i * sizeof(Real));
 }
 
 template <typename Coder>
@@ -155,29 +176,70 @@ void encode_loop(void* codes, const void* values, std::size_t count, const Grid&
   }
 }
 
-template <typename Coder>
-void decode_loop(void* values, const void* codes, std::size_t count, const Grid& grid) {
-  using Real = typename Coder::Element;
+// What is done with each decoded element: stored, or added to another one, the sums scanned.
+template <typename Real>
+struct Store {
+  std::byte* __restrict to;
+
+  [[gnu::always_inline]] void take(Real value, std::size_t i) { put(value, to + i * sizeof(Real)); }
+};
+
+template <typename Real>
+struct StoreSum {
+  using Bits = std::conditional_t<sizeof(Real) == 8, std::int64_t, std::int32_t>;
+  std::byte* __restrict to;
+  const std::byte* __restrict others;
+  Scan<Bits> scan = {};
+
+  [[gnu::always_inline]] void take(Real value, std::size_t i) {
+    const Real sum = value + Lanes<Real>::load(others + i * sizeof(Real));
+    put(sum, to + i * sizeof(Real));
+    scan.see(std::bit_cast<Bits>(sum));
+  }
+};
+
+template <typename Coder, typename Taker>
+[[gnu::always_inline]] inline void decode_each(const void* codes, std::size_t count,
+                                               const Grid& grid, Taker& taker) {
   using Stored = typename Coder::Stored;
   const Coder coder(grid);
-  auto* const __restrict to = static_cast<std::byte*>(values);
   const auto* const __restrict from = static_cast<const std::byte*>(codes);
   if constexpr (Coder::bits >= 8) {
     for (std::size_t i = 0; i < count; ++i)
-      put(coder.decode(Lanes<Stored>::load(from + i * sizeof(Stored))), to + i * sizeof(Real));
+      taker.take(coder.decode(Lanes<Stored>::load(from + i * sizeof(Stored))), i);
   } else {
-    constexpr std::size_t group = code_group_elements, group_bytes = group * Coder::bits / 8;
-    const std::size_t whole = count / group, rest = count % group;
-    for (std::size_t i = 0; i < whole; ++i)
-      decode_group(to + i * group * sizeof(Real), from + i * group_bytes, group, coder);
-    if (rest != 0)
-      decode_group(to + whole * group * sizeof(Real), from + whole * group_bytes, rest, coder);
+    constexpr std::size_t group = code_group_elements;
+    std::uint8_t narrow[group];
+    const std::size_t whole = count - count % group;
+    for (std::size_t first = 0; first < whole; first += group) {
+      unpack_group<Coder>(narrow, from + first * Coder::bits / 8, group);
+      for (std::size_t i = 0; i < group; ++i) taker.take(coder.decode(narrow[i]), first + i);
+    }
+    unpack_group<Coder>(narrow, from + whole * Coder::bits / 8, count - whole);
+    for (std::size_t i = 0; i < count - whole; ++i) taker.take(coder.decode(narrow[i]), whole + i);
   }
 }
 
 template <typename Coder>
+void decode_loop(void* values, const void* codes, std::size_t count, const Grid& grid) {
+  Store<typename Coder::Element> store{static_cast<std::byte*>(values)};
+  decode_each<Coder>(codes, count, grid, store);
+}
+
+template <typename Coder>
+Extremes decode_add_loop(void* sums, const void* codes, const void* values, std::size_t count,
+                         const Grid& grid) {
+  StoreSum<typename Coder::Element> store{static_cast<std::byte*>(sums),
+                                          static_cast<const std::byte*>(values)};
+  decode_each<Coder>(codes, count, grid, store);
+  return store.scan.extremes();
+}
+
+template <typename Coder>
 constexpr CodeKernels kernels_of() {
-  return {.encode = encode_loop<Coder>, .decode = decode_loop<Coder>};
+  return {.encode = encode_loop<Coder>,
+          .decode = decode_loop<Coder>,
+          .decode_add = decode_add_loop<Coder>};
 }
 
 template <typename Number, typename Real, Code code, typename Unsigned, bool is_signed = false>

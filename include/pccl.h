@@ -324,6 +324,9 @@ PCCL_EXPORT pcclResult_t pcclAllReduceMultipleWithRetry(const pcclReduceOpDescri
  *            so a run restored from a checkpoint goes on from there. Each later sync is due at one more
  *            than the last; a peer with less is overwritten, its revision too; a peer with more is
  *            removed. When nobody has advanced, the last sync is repeated if its content still stands.
+ *            Below 2^62.
+ *   entries  at most 262,144, with 8 MiB of names; their memory does not overlap and is not written to
+ *            by anybody else during the call.
  *   memory   the caller's tensors, and less than 64 MiB beyond them.
  *   cost     one pass over the tensors for the digests, several threads; one round trip to the master when
  *            all are equal; else the bytes of the blocks that differ, received.

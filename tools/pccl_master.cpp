@@ -22,9 +22,11 @@ int run(const std::string& listen_text) {
   pcclResult_t result = pcclCreateMaster(listen.address, &master);
   if (result == pcclSuccess) result = pcclRunMaster(master);
   if (result != pcclSuccess) {
-    std::fprintf(stderr, "pccl-master: cannot listen on %s: %s\n", listen.text.c_str(),
-                 result == pcclInvalidUsage ? "the address is in use or not of this machine"
-                                            : pcclGetErrorString(result));
+    std::fprintf(
+        stderr, "pccl-master: cannot serve on %s: %s\n", listen.text.c_str(),
+        result == pcclInvalidUsage
+            ? "the address is in use or not of this machine, or the state file is of no use"
+            : pcclGetErrorString(result));
     if (master != nullptr) pcclDestroyMaster(master);
     return EXIT_FAILURE;
   }

@@ -1,7 +1,10 @@
+#include <algorithm>
 #include <cstdint>
+#include <numeric>
 #include <string>
 #include <string_view>
-#include <unordered_set>
+#include <utility>
+#include <vector>
 
 #include "api/communicator.hpp"
 #include "api/enums.hpp"
@@ -34,6 +37,18 @@ Answer check_entry(const pcclTensorInfo_t& info, std::size_t index, node::StateE
   return success();
 }
 
+// Null: all names differ. Four bytes an entry: there may be many.
+const std::string* named_twice(const std::vector<node::StateEntry>& entries) {
+  std::vector<std::uint32_t> order(entries.size());
+  std::iota(order.begin(), order.end(), 0U);
+  std::sort(order.begin(), order.end(),
+            [&](std::uint32_t a, std::uint32_t b) { return entries[a].name < entries[b].name; });
+  const auto twice = std::adjacent_find(
+      order.begin(), order.end(),
+      [&](std::uint32_t a, std::uint32_t b) { return entries[a].name == entries[b].name; });
+  return twice == order.end() ? nullptr : &entries[*twice].name;
+}
+
 Answer check_sync(const pcclSharedState_t* state, pcclSharedStateSyncStrategy_t strategy,
                   node::SyncRequest& request) {
   if (state == nullptr) return invalid_argument("the shared state is NULL");
@@ -44,21 +59,26 @@ Answer check_sync(const pcclSharedState_t* state, pcclSharedStateSyncStrategy_t 
                             std::to_string(limits::state_entries));
   if (state->count > 0 && state->infos == nullptr)
     return invalid_argument("the array of entries is NULL");
+  if (state->revision >= limits::highest_number)
+    return invalid_argument("revision " + std::to_string(state->revision) + " is not below 2^62");
   request.revision = state->revision;
   request.strategy = static_cast<SyncStrategy>(raw(strategy));
   request.entries.resize(state->count);
-  std::unordered_set<std::string_view> names;
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0, names_bytes = 0;
   for (std::size_t index = 0; index < state->count; ++index) {
     node::StateEntry& entry = request.entries[index];
     if (Answer wrong = check_entry(state->infos[index], index, entry); !wrong.ok()) return wrong;
-    if (!names.insert(entry.name).second)
-      return invalid_argument("two entries are named \"" + entry.name + "\"");
+    names_bytes += entry.name.size();
+    if (names_bytes > limits::state_names_bytes)
+      return invalid_argument("the names of the entries are over the limit of " +
+                              std::to_string(limits::state_names_bytes >> 20) + " MiB");
     bytes += entry.count * size_of(entry.type);
     if (bytes > limits::op_bytes)
       return invalid_argument("the state is over the limit of " +
                               std::to_string(limits::op_bytes >> 40) + " TiB");
   }
+  if (const std::string* const twice = named_twice(request.entries))
+    return invalid_argument("two entries are named \"" + *twice + "\"");
   return success();
 }
 
@@ -79,7 +99,7 @@ pcclResult_t pcclSynchronizeSharedState(const pcclComm_t* communicator,
     const std::shared_ptr<PeerNode> peer = entered.accepted_node();
     if (peer == nullptr) return invalid_usage("not connected");
     pccl::node::SyncInfo info;
-    Answer answer = answer_of(synchronize_result, peer->synchronize(request, info));
+    Answer answer = answer_of(synchronize_result, peer->synchronize(std::move(request), info));
     if (!answer.ok()) return answer;
     shared_state->revision = info.revision;
     if (sync_info_out != nullptr) *sync_info_out = {info.tx_bytes, info.rx_bytes};

@@ -34,6 +34,11 @@ inline constexpr Duration redial_deadline = 1s;
 // Largest bytes of one peer's input that travel through the master (star all-reduce).
 inline constexpr std::size_t star_bytes = 4 << 10;
 
+// Epochs, rounds and revisions are below this: no honest peer gets so far, and the numbers of a
+// liar cannot wrap around. Epochs are counted from the term on, so terms end earlier.
+inline constexpr std::uint64_t highest_number = std::uint64_t{1} << 62;
+inline constexpr std::uint64_t highest_term = std::uint64_t{1} << 61;
+
 // Peers of one run.
 inline constexpr std::size_t peers = 4096;
 
@@ -73,7 +78,8 @@ inline constexpr std::size_t smallest_state_block_bytes = 256 << 10;
 inline constexpr std::size_t state_blocks = 1 << 20;
 inline constexpr std::size_t state_block_bytes = 64 << 20;  // the largest: for a state of 64 TiB
 inline constexpr std::size_t digests_bytes = 1 << 20;       // of one frame
-inline constexpr std::size_t state_entries = 1 << 20;
+inline constexpr std::size_t state_entries = 1 << 18;
+inline constexpr std::size_t state_names_bytes = 8 << 20;  // in all
 // Holders that one peer fetches from at once.
 inline constexpr std::size_t state_sources = 16;
 

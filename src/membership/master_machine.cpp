@@ -27,7 +27,6 @@ MasterEffects MasterMachine::step(const MasterEvent& event, Instant now) {
 // A life that began with a recollection knows whether there is a run to wait for.
 void MasterMachine::be_born() {
   const auto& before = settings_.recollection;
-  if (before && before->members.empty()) settings_.grace = Duration{0};
   if (before && !before->members.empty())
     settings_.grace = std::max(settings_.grace, settings_.peer_timeout);
   opens_ = now_ + settings_.grace;

@@ -40,6 +40,7 @@ void PeerMachine::on(const StateFetched& event) {
 wire::SyncOffer PeerMachine::offer_again() {
   if (const auto elected = std::exchange(sync_->elected, std::nullopt)) {
     sync_->offer.whole = sync_->holds_elected;
+    sync_->offer.elected = sync_->holds_elected;
     if (sync_->holds_elected) {
       sync_->offer.content = elected->content;
       sync_->offer.revision = elected->revision;

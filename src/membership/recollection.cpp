@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/limits.hpp"
@@ -52,7 +53,9 @@ std::optional<Recollection> recollection_of(std::string_view text) {
   const auto term = number(next_line(text, "term "));
   const auto run = number(next_line(text, "run "));
   const auto members = number(next_line(text, "members "));
-  if (!term || !run || !members || *members > limits::peers) return std::nullopt;
+  if (!term || !run || !members || *members > limits::peers ||
+      std::max(*term, *run) >= limits::highest_term)
+    return std::nullopt;
   Recollection recollection{Term{*term}, Term{*run}, {}};
   for (std::uint64_t i = 0; i < *members; ++i) {
     const auto member = peer(next_line(text, ""));

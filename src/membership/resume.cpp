@@ -28,9 +28,6 @@ namespace pccl::membership {
 
 namespace {
 
-// No honest peer gets so far; beyond it the numbers of a liar could wrap around.
-constexpr std::uint64_t highest_number = std::uint64_t{1} << 62;
-
 // A predecessor may have proposed epochs to peers that do not come back, or not in time; what these
 // still send must not be taken for something else. Its numbers are below this term, unless a clock
 // went back: it has not made a proposal a microsecond.
@@ -64,8 +61,8 @@ bool plausible(const wire::ResumeEnd& end, PeerId self) {
   for (const wire::Member& member : end.ring) members.insert(member.peer);
   return members.size() == end.ring.size() && members.contains(self) &&
          end.ring.size() <= limits::peers && end.epoch != Epoch{} &&
-         std::max(end.epoch, end.proposed).value < highest_number &&
-         end.verdict.value < highest_number;
+         std::max(end.epoch, end.proposed).value < limits::highest_number &&
+         end.verdict.value < limits::highest_number;
 }
 
 }  // namespace
@@ -87,6 +84,8 @@ struct MasterMachine::Settlement {
 // ----------------------------------------------------------------------------------
 
 void MasterMachine::resume_peer(Connection connection, const wire::Resume& resume, Term term) {
+  if (term.value >= limits::highest_term)
+    return refuse(connection, "protocol error: a term beyond the highest");
   settle_when_due();  // this one may be too late
   // Its connection may end here later than there; until then somebody else could say so.
   if (peers_.contains(resume.peer))
@@ -160,10 +159,10 @@ void MasterMachine::on_report(Peer& peer, const wire::Message& message) {
   const auto* const sync = std::get_if<wire::SyncResult>(&message);
   if (verdict != nullptr && !over) {
     report.verdicts.push_back(*verdict);
-  } else if (answer != nullptr && !over && answer->round.value < highest_number) {
+  } else if (answer != nullptr && !over && answer->round.value < limits::highest_number) {
     report.answer = *answer;
-  } else if (sync != nullptr && !over && sync->round.value < highest_number &&
-             sync->revision.value < highest_number) {
+  } else if (sync != nullptr && !over && sync->round.value < limits::highest_number &&
+             sync->revision.value < limits::highest_number) {
     report.sync = *sync;
   } else if (waits_for_settlement(message)) {
     report.pending.push_back(message);

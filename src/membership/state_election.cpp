@@ -87,7 +87,8 @@ class Counting {
     Votes candidates;
     std::copy_if(votes_.begin(), votes_.end(), std::back_inserter(candidates),
                  [](const StateVote& vote) {
-                   return vote.offer.whole && vote.offer.strategy != SyncStrategy::receive_only;
+                   return vote.offer.whole &&
+                          (vote.offer.elected || vote.offer.strategy != SyncStrategy::receive_only);
                  });
     return candidates;
   }

@@ -34,6 +34,8 @@ std::string first_difference(const wire::StateDescribed& its, const wire::StateD
 void MasterMachine::on_sync_offer(Peer& peer, const wire::SyncOffer& offer) {
   if (!peer.accepted) return remove(peer.id, "protocol error: a sync before admission");
   if (peer.call) return remove(peer.id, "protocol error: two calls at once");
+  if (offer.revision.value >= limits::highest_number)
+    return remove(peer.id, "protocol error: a revision beyond the highest");
   peer.call = wire::Call{offer.call, wire::CallKind::synchronize};
   peer.offer = offer;
   peer.description.reset();

@@ -130,7 +130,7 @@ Outcome MasterNode::Impl::run() {
   return {};
 }
 
-// The port is this master's by now: no other one writes the file.
+// The port is this master's by now: a former life of it does not write the file any more.
 Outcome MasterNode::Impl::recollect() {
   if (options_.state_file.empty()) return {};
   std::optional<membership::Recollection> before;

@@ -171,8 +171,8 @@ void PeerCore::describe_state(const membership::DescribeState& wanted) {
 
 // The lanes go before the memory that they read and write is the caller's again.
 void PeerCore::end_sync(const membership::CompleteSync& complete) {
-  EndedSync ended{complete.outcome, complete.revision, transfer_->tx_bytes(), transfer_->rx_bytes(),
-                  transfer_->incomplete_entries()};
+  EndedSync ended{complete.outcome,      complete.revision,     transfer_->tx_bytes(),
+                  transfer_->rx_bytes(), transfer_->half_way(), transfer_->incomplete_entries()};
   io_.close_state();
   transfer_.reset();
   io_.sync_ended(std::move(ended));

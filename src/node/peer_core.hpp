@@ -34,7 +34,8 @@ struct EndedSync {
   Outcome outcome;
   Revision revision;  // of success
   std::uint64_t tx_bytes = 0, rx_bytes = 0;
-  std::vector<std::string> incomplete;  // entries that are neither as they were nor as elected
+  bool half_way = false;                // some of the state is as it was, some as elected; and
+  std::vector<std::string> incomplete;  // entries that are neither
 };
 
 // What a core wants of the world around it. Calls arrive in the order in which they must happen;

@@ -52,7 +52,7 @@ class PeerNode::Impl final : public PeerIo {
   Outcome call(wire::CallKind what, bool& peers_pending);
   Outcome launch(const ReduceRequest& request);
   Outcome await(std::uint64_t tag, ReduceInfo& info);
-  Outcome synchronize(const SyncRequest& request, SyncInfo& info);
+  Outcome synchronize(SyncRequest request, SyncInfo& info);
   Attributes attributes() const { return callers_.attributes(); }
 
  private:
@@ -363,13 +363,13 @@ Outcome PeerNode::Impl::await(std::uint64_t tag, ReduceInfo& info) {
 // ---- shared state
 // --------------------------------------------------------------------------------------------
 
-Outcome PeerNode::Impl::synchronize(const SyncRequest& request, SyncInfo& info) {
+Outcome PeerNode::Impl::synchronize(SyncRequest request, SyncInfo& info) {
   const Callers::Inside inside(callers_);
   if (!session_) return {Status::invalid_usage, "not connected"};
   const auto promise = std::make_shared<Promise<EndedSync>>();
   if (Outcome refused = callers_.begin_sync(promise); !refused.ok()) return refused;
   const auto state = std::make_shared<PreparedState>();
-  if (Outcome wrong = prepare(request.entries, *state); !wrong.ok()) {
+  if (Outcome wrong = prepare(std::move(request.entries), *state); !wrong.ok()) {
     callers_.end_sync({});
     return wrong;
   }
@@ -392,8 +392,10 @@ Outcome PeerNode::Impl::synchronize(const SyncRequest& request, SyncInfo& info) 
   if (ended.outcome.ok()) {
     info = {ended.revision.value, ended.tx_bytes, ended.rx_bytes};
     mixture_.none();
-  } else if (!ended.incomplete.empty() && mixture_.broke_off(*state)) {
-    ended.outcome.why += "; incomplete now: " + listed(ended.incomplete);
+  } else if (ended.half_way && mixture_.broke_off(*state)) {
+    ended.outcome.why += "; some entries are as they were and others as elected";
+    if (!ended.incomplete.empty())
+      ended.outcome.why += ", incomplete now: " + listed(ended.incomplete);
   }
   return ended.outcome;
 }
@@ -474,8 +476,8 @@ Outcome PeerNode::await(std::uint64_t tag, ReduceInfo& info) {
 Outcome PeerNode::are_peers_pending(bool& pending) {
   return impl_->call(wire::CallKind::peers_pending, pending);
 }
-Outcome PeerNode::synchronize(const SyncRequest& request, SyncInfo& info) {
-  return impl_->synchronize(request, info);
+Outcome PeerNode::synchronize(SyncRequest request, SyncInfo& info) {
+  return impl_->synchronize(std::move(request), info);
 }
 Attributes PeerNode::attributes() const {
   return impl_->attributes();

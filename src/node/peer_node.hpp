@@ -97,7 +97,7 @@ class PeerNode {
   Outcome await(std::uint64_t tag, ReduceInfo& info);  // unknown tag: peer_lost
 
   // `info` is filled by success.
-  Outcome synchronize(const SyncRequest& request, SyncInfo& info);
+  Outcome synchronize(SyncRequest request, SyncInfo& info);
 
   Attributes attributes() const;  // any thread
 

@@ -31,9 +31,9 @@ Digest digest_of(const std::vector<wire::StateEntry>& entries) {
 
 }  // namespace
 
-Outcome prepare(const std::vector<StateEntry>& entries, PreparedState& prepared) {
-  for (const StateEntry& entry : entries) {
-    prepared.entries.push_back({entry.name, entry.type, entry.count, entry.may_differ});
+Outcome prepare(std::vector<StateEntry> entries, PreparedState& prepared) {
+  for (StateEntry& entry : entries) {
+    prepared.entries.push_back({std::move(entry.name), entry.type, entry.count, entry.may_differ});
     if (entry.may_differ) continue;
     prepared.entry_of.push_back(prepared.entries.size() - 1);
     prepared.tensors.push_back(

@@ -24,7 +24,7 @@ struct PreparedState {
 };
 
 // Reads every tensor once, with several threads where that pays.
-Outcome prepare(const std::vector<StateEntry>& entries, PreparedState& prepared);
+Outcome prepare(std::vector<StateEntry> entries, PreparedState& prepared);
 
 // The same tensors with other bytes: reads them again.
 void read_again(PreparedState& prepared);

@@ -50,8 +50,9 @@ Outcome load(const std::string& path, std::optional<membership::Recollection>& r
   }
   recollection = membership::recollection_of(text);
   if (recollection) return {};
-  return {Status::invalid_usage,
-          fmt::format("{} is not the state file of a master; remove it to start without one", path)};
+  return {
+      Status::invalid_usage,
+      fmt::format("{} is not the state file of a master; remove it to start without one", path)};
 }
 
 Outcome save(const std::string& path, const membership::Recollection& recollection) {

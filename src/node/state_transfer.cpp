@@ -201,6 +201,11 @@ bool StateTransfer::all_given_up() const {
                      [](const auto& named) { return named.second; });
 }
 
+bool StateTransfer::half_way() const {
+  return fetch_ ? fetch_->half_way() || (!unknown_.empty() && !fetch_->finished())
+                : !unknown_.empty();
+}
+
 std::vector<std::string> StateTransfer::incomplete_entries() const {
   std::vector<std::string> names;
   if (!fetch_) return names;

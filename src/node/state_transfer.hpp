@@ -49,6 +49,8 @@ class StateTransfer {
 
   std::uint64_t tx_bytes() const { return holder_ ? holder_->bytes_sent() : 0; }
   std::uint64_t rx_bytes() const { return fetch_ ? fetch_->progress().bytes_received : 0; }
+  // Blocks of two contents may stand beside each other.
+  bool half_way() const;
   std::vector<std::string> incomplete_entries() const;
   const PreparedState& state() const { return *state_; }
 

@@ -20,6 +20,9 @@ constexpr std::ptrdiff_t copies_at_a_time = 4;
 constexpr int patience = 2;
 constexpr Duration shortest_patience = std::chrono::milliseconds(50);
 constexpr Duration first_patience = std::chrono::milliseconds(200);
+// A list that has not come after this time is asked of another source without work, from its
+// beginning; twice as long is the next one given.
+constexpr Duration list_patience = std::chrono::milliseconds(500);
 // The list is small: even a slow source brings it in a few of the limits for silence.
 constexpr int limits_for_list = 10;
 
@@ -108,14 +111,17 @@ void Fetch::grant_fresh_deadlines(Instant now) {
 
 // ---- asking
 
-bool Fetch::may_ask_list(const PeerId& source) const {
-  return !list_source_ || (list_source_ == source && list_.has_request());
+bool Fetch::may_ask_list(const PeerId& source, Instant now) const {
+  if (!list_source_) return true;
+  if (list_source_ == source) return list_.has_request();
+  return sources_.at(source).owed.empty() &&
+         now - list_asked_at_ > list_patience * (1 << std::min(list_round_, 5u));
 }
 
 bool Fetch::has_request(const PeerId& source, Instant now) const {
   const Source* const asked = find(source);
   if (asked == nullptr || finished_) return false;
-  return blocks_ ? choose(*asked, now).has_value() : may_ask_list(source);
+  return blocks_ ? choose(*asked, now).has_value() : may_ask_list(source, now);
 }
 
 std::optional<Request> Fetch::next_request(const PeerId& source, Instant now) {
@@ -124,12 +130,14 @@ std::optional<Request> Fetch::next_request(const PeerId& source, Instant now) {
   Owed owed;
   owed.asked_at = now;
   if (!blocks_) {
-    if (!may_ask_list(source)) return std::nullopt;
-    if (!list_source_) {
+    if (!may_ask_list(source, now)) return std::nullopt;
+    if (list_source_ != source) {
+      ++list_round_;
       list_source_ = source;
       list_asked_at_ = now;
       list_.start();
     }
+    owed.list_round = list_round_;
     owed.request = list_.next_request();
     owed.length = owed.request.count * digest_bytes;
   } else {
@@ -232,7 +240,9 @@ void Fetch::find_place(Source& source, Owed& owed) {
 }
 
 std::span<std::byte> Fetch::place_of(Owed& owed) {
-  if (owed.request.what == What::digests) return list_.place(owed.request);
+  if (owed.request.what == What::digests)
+    return owed.list_round == list_round_ && !blocks_ ? list_.place(owed.request)
+                                                      : std::span<std::byte>{};
   const std::uint32_t block = owed.request.index;
   if (owed.place == Place::nowhere || blocks_->verified(block)) return {};
   if (owed.place == Place::scratch) return owed.scratch.bytes().first(owed.length);
@@ -268,6 +278,7 @@ void Fetch::answer_arrived(const PeerId& source, const Answer& answer, Instant n
 }
 
 void Fetch::list_arrived(const PeerId& source, const Owed& owed) {
+  if (owed.list_round != list_round_ || blocks_) return;  // another source was faster
   switch (list_.arrived(owed.request)) {
     case DigestList::State::incomplete:
       return;

@@ -81,6 +81,8 @@ class Fetch {
   // The list of the elected blocks' digests; only when finished.
   std::span<const Digest> elected_digests() const { return blocks_ ? list_.digests() : own_; }
   FetchProgress progress() const;
+  // The state may be neither what it was nor the elected one.
+  bool half_way() const { return !finished_ && blocks_ && blocks_->any_changed(); }
   // Tensors that have changed and are not the elected ones; lowest first, empty when finished.
   std::vector<std::uint32_t> incomplete_tensors() const;
 
@@ -90,6 +92,7 @@ class Fetch {
     Request request;
     std::uint32_t length = 0;  // of the answer
     Instant asked_at{};
+    unsigned list_round = 0;
     bool copy = false;   // somebody else owes it, too
     bool begun = false;  // half-way on a lane
     Place place = Place::nowhere;
@@ -114,7 +117,7 @@ class Fetch {
   Source* find(const PeerId& source);
   const Source* find(const PeerId& source) const;
   static Owed* find_owed(Source& source, const Answer& answer);
-  bool may_ask_list(const PeerId& source) const;
+  bool may_ask_list(const PeerId& source, Instant now) const;
   std::optional<Choice> choose(const Source& source, Instant now) const;
   std::optional<Choice> choose_copy(const Source& source, Instant now) const;
   bool scratch_available(const Source& source) const;
@@ -131,6 +134,7 @@ class Fetch {
   DigestList list_;
   std::optional<PeerId> list_source_;
   Instant list_asked_at_{};
+  unsigned list_round_ = 0;             // of asking one source after the other
   std::optional<WantedBlocks> blocks_;  // once the list is here
   ScratchPool scratch_;
   std::map<PeerId, Source> sources_;

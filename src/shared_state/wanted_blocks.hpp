@@ -35,7 +35,12 @@ class WantedBlocks {
   void writer_begins(std::uint32_t block) { state_[block] |= writer_bit; }
   void writer_ends(std::uint32_t block) { state_[block] &= static_cast<std::uint8_t>(~writer_bit); }
   // The user's memory of it may have changed.
-  void touched(std::uint32_t block) { state_[block] |= touched_bit; }
+  void touched(std::uint32_t block) {
+    state_[block] |= touched_bit;
+    any_touched_ = true;
+  }
+  // The user's memory of any of them may have.
+  bool any_changed() const { return any_touched_ || bytes_verified_ > 0; }
 
   std::uint64_t bytes_wanted() const { return bytes_wanted_; }
   std::uint64_t bytes_verified() const { return bytes_verified_; }
@@ -52,6 +57,7 @@ class WantedBlocks {
   std::uint32_t next_ = 0;            // of the blocks not yet asked for at all
   std::set<std::uint32_t> returned_;  // owed by somebody once, and by nobody now
   std::uint32_t missing_ = 0;
+  bool any_touched_ = false;
   std::uint64_t bytes_wanted_ = 0;
   std::uint64_t bytes_verified_ = 0;
 };

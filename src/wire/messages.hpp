@@ -345,9 +345,10 @@ struct SyncOffer {
   Digest keys;        // of the names, types and sizes of the entries
   Digest content;     // of the bytes of all entries that must be equal
   bool whole = true;  // false: a sync that broke off has left it a mixture, which nobody may elect
+  bool elected = false;  // in this call, by a master that was restarted since
   static constexpr auto fields =
-      std::tuple{&SyncOffer::call, &SyncOffer::strategy, &SyncOffer::revision,
-                 &SyncOffer::keys, &SyncOffer::content,  &SyncOffer::whole};
+      std::tuple{&SyncOffer::call,    &SyncOffer::strategy, &SyncOffer::revision, &SyncOffer::keys,
+                 &SyncOffer::content, &SyncOffer::whole,    &SyncOffer::elected};
 };
 
 struct StateHolder {

@@ -114,6 +114,9 @@ TEST_F(Arguments, OfASync) {
   EXPECT_EQ(with([](auto& state) { state.infos[1].name = nullptr; }), pcclInvalidArgument);
   EXPECT_EQ(with([](auto& state) { state.infos[1].name = "a"; }), pcclInvalidArgument);
   EXPECT_NE(comm.last_error().find("two entries are named \"a\""), std::string::npos);
+  EXPECT_EQ(with([](auto& state) { state.revision = std::uint64_t{1} << 62; }),
+            pcclInvalidArgument);
+  EXPECT_NE(comm.last_error().find("not below 2^62"), std::string::npos);
   const std::string long_name(2000, 'n');
   EXPECT_EQ(with([&](auto& state) { state.infos[0].name = long_name.c_str(); }),
             pcclInvalidArgument);

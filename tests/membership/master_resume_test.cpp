@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/limits.hpp"
 #include "membership/master_bench.hpp"
 
 namespace pccl::membership {
@@ -261,6 +262,15 @@ TEST_F(Returning, FromANewerTermTheMasterTakesUpANewerOne) {
   EXPECT_EQ(running.machine().term(), bench_term);
 }
 
+// The master's own term and its epochs would come after it, and wrap around.
+TEST_F(Returning, OfATermBeyondTheHighestIsRefused) {
+  for (const std::uint64_t term : {limits::highest_term, std::uint64_t{0} - 1}) {
+    const auto liar = resume(a, Term{term});
+    EXPECT_NE(bench.refusal(liar).find("protocol error"), std::string::npos);
+  }
+  EXPECT_FALSE(bench.machine().resuming());
+}
+
 TEST_F(Returning, ThePendingAreTakenAlong) {
   const auto newcomer = bench.greet(Group{5});
   // It was about to be let into what looked like an empty run.
@@ -325,9 +335,16 @@ TEST(WithARecollection, OfALifeBeforeTheLastOneThePeersKnowBetter) {
   EXPECT_TRUE(bench.machine().resuming());
 }
 
-TEST(WithARecollection, NewcomersWaitForThoseItNamesAndForNobodyElse) {
-  MasterBench empty(before({}));
-  EXPECT_EQ(empty.sent<wire::EpochProposed>(empty.greet()).size(), 1u);
+// A file that names nobody may be out of date, and is no reason to hurry.
+TEST(WithARecollection, ThatIsEmptyTheGraceHoldsAllTheSame) {
+  MasterBench bench(before({}));
+  const auto newcomer = bench.greet();
+  EXPECT_TRUE(bench.sent<wire::EpochProposed>(newcomer).empty());
+  bench.pass_alive(1100ms);
+  EXPECT_EQ(bench.sent<wire::EpochProposed>(newcomer).size(), 1u);
+}
+
+TEST(WithARecollection, NewcomersWaitForThoseItNames) {
   MasterBench bench(before({a}));
   const auto newcomer = bench.greet();
   bench.pass_alive(2s);

@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "base/limits.hpp"
 #include "membership/master_bench.hpp"
 
 namespace pccl::membership {
@@ -235,6 +236,11 @@ TEST_F(Syncs, AnOfferBeforeAdmission) {
   const std::uint64_t newcomer = bench.greet();
   bench.frame(newcomer, offer(5));
   EXPECT_NE(bench.removal(newcomer).find("protocol error"), std::string::npos);
+}
+
+TEST_F(Syncs, ARevisionBeyondTheHighest) {
+  sync(0, offer(5, limits::highest_number));
+  EXPECT_NE(bench.removal(peers[0]).find("protocol error"), std::string::npos);
 }
 
 TEST_F(Syncs, TwoOffersAtOnce) {

@@ -92,6 +92,14 @@ TEST_F(Election, AMixtureOfTheSameDigestIsNoHolder) {
   expect_elected(0, 5, {1}, {0});
 }
 
+// The sender died with the master: those who have received it are its holders now.
+TEST_F(Election, WhatWasElectedInTheSameCallIsElectedAgain) {
+  for (const int content : {5, 5, 6})
+    vote(3, static_cast<std::uint8_t>(content)).offer.strategy = SyncStrategy::receive_only;
+  votes[0].offer.elected = votes[1].offer.elected = true;
+  expect_elected(3, 5, {0, 1}, {2});
+}
+
 TEST_F(Election, NobodyHoldsAWholeState) {
   vote(0, 5).offer.whole = false;
   expect_failure("no peer of the group holds a whole state");

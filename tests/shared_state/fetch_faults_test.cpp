@@ -153,6 +153,7 @@ TEST(FetchFaults, AHolderThatFreezesAtTheEndCostsNoTime) {
   EXPECT_TRUE(harness.lost(0).empty());
 }
 
+// The list comes from one source at a time: one that drips does not hold up the others for long.
 TEST(FetchFaults, ACrawlingListIsAskedElsewhere) {
   FetchHarness harness(1, one_large(100), small_blocks);
   harness.add_receiver(1.0);
@@ -163,6 +164,16 @@ TEST(FetchFaults, ACrawlingListIsAskedElsewhere) {
   harness.link(0, 1);
   harness.run();
   harness.expect_elected(0);
+  EXPECT_LT(harness.elapsed(), 2s);
+  EXPECT_TRUE(harness.lost(0).empty()) << "it is of use for blocks";
+}
+
+TEST(FetchFaults, ACrawlingListIsGivenUpWhereThereIsNoOther) {
+  FetchHarness harness(1, one_large(100), small_blocks);
+  harness.add_receiver(1.0);
+  harness.add_holder();
+  harness.link(0, 0, {.bytes_per_second = 10});
+  harness.run();
   EXPECT_LT(harness.elapsed(), 10 * harness.stall_limit + 1s);
   EXPECT_TRUE(says(harness.lost(0), "has not come within"));
 }

@@ -55,6 +55,15 @@ TEST_F(FetchIncomplete, UntouchedIsNotIncomplete) {
   EXPECT_EQ(direct.fetch.incomplete_tensors(), Incomplete{}) << "no byte has come";
 }
 
+TEST_F(FetchIncomplete, WholeTensorsOfTwoContentsAreHalfWay) {
+  EXPECT_FALSE(direct.fetch.half_way());
+  ask_up_to(4);
+  EXPECT_FALSE(direct.fetch.half_way());
+  get(4);  // the packed block: tensors 1 and 2 are the elected ones, the others as they were
+  EXPECT_TRUE(direct.fetch.half_way());
+  EXPECT_EQ(direct.fetch.incomplete_tensors(), Incomplete{});
+}
+
 TEST_F(FetchIncomplete, SomeBlocksButNotAll) {
   ask_up_to(3);
   get(0);

@@ -299,7 +299,7 @@ Task<Outcome> SimPeer::sync(SyncStrategy strategy) {
   } else {
     last_failure = sync_outcome_.outcome.why;
     history_lost_ = true;
-    if (!sync_outcome_.incomplete.empty() && state.mixture.broke_off(*prepared))
+    if (sync_outcome_.half_way && state.mixture.broke_off(*prepared))
       state.broken_off = true;
   }
   co_return sync_outcome_.outcome;

@@ -70,7 +70,7 @@ class PcclMaster(unittest.TestCase):
             address = f"127.0.0.1:{busy.getsockname()[1]}"
             code, out, err = finish(start(PCCL_MASTER, "--listen-address", address))
         self.assertEqual((code, out), (1, ""))
-        self.assertIn(f"pccl-master: cannot listen on {address}: ", err)
+        self.assertIn(f"pccl-master: cannot serve on {address}: ", err)
 
     def test_bad_arguments_are_refused(self):
         for address in "nonsense:port", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:", "::1", "[::1", "[::1]x":

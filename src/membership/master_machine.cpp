@@ -24,7 +24,8 @@ MasterEffects MasterMachine::step(const MasterEvent& event, Instant now) {
   return std::exchange(effects_, {});
 }
 
-// A life that began with a recollection knows whether there is a run to wait for.
+// A life that began with a recollection of members gives these as long as it would give any silent
+// peer. One of nobody may be out of date: the grace holds all the same.
 void MasterMachine::be_born() {
   const auto& before = settings_.recollection;
   if (before && !before->members.empty())

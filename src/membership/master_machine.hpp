@@ -113,13 +113,13 @@ class MasterMachine {
     std::set<PeerId> ready;
     Instant deadline;
   };
-  // A sync between the last member's offer and the result.
   // Says that no holder can be reached or trusted; they are asked whether they live.
   struct StuckFetcher {
     std::string why;
     std::set<PeerId> asked;  // and have not answered
     Instant deadline{};
   };
+  // A sync between the last member's offer and the result.
   struct Sync {
     // The entries differ: members are asked for theirs until then, and it starts anew.
     std::optional<Instant> describing;

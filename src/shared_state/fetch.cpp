@@ -21,8 +21,10 @@ constexpr int patience = 2;
 constexpr Duration shortest_patience = std::chrono::milliseconds(50);
 constexpr Duration first_patience = std::chrono::milliseconds(200);
 // A list that has not come after this time is asked of another source without work, from its
-// beginning; twice as long is the next one given.
-constexpr Duration list_patience = std::chrono::milliseconds(500);
+// beginning; each is given twice as long as the one before, so that a slow one gets through in the
+// end.
+constexpr Duration list_patience = std::chrono::seconds(1);
+constexpr unsigned doublings_at_most = 20;
 // The list is small: even a slow source brings it in a few of the limits for silence.
 constexpr int limits_for_list = 10;
 
@@ -115,7 +117,7 @@ bool Fetch::may_ask_list(const PeerId& source, Instant now) const {
   if (!list_source_) return true;
   if (list_source_ == source) return list_.has_request();
   return sources_.at(source).owed.empty() &&
-         now - list_asked_at_ > list_patience * (1 << std::min(list_round_, 5u));
+         now - list_asked_at_ > list_patience * (1 << std::min(list_round_ - 1, doublings_at_most));
 }
 
 bool Fetch::has_request(const PeerId& source, Instant now) const {

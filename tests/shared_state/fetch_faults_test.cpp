@@ -168,6 +168,18 @@ TEST(FetchFaults, ACrawlingListIsAskedElsewhere) {
   EXPECT_TRUE(harness.lost(0).empty()) << "it is of use for blocks";
 }
 
+// Each begins anew, so the time that one is given has to grow until the list fits into it.
+TEST(FetchFaults, AListThatIsSlowWhoeverSendsItComes) {
+  FetchHarness harness(1, one_large(600), small_blocks);
+  harness.add_receiver(0.001);
+  for (std::size_t holder = 0; holder < 2; ++holder) {
+    harness.add_holder();
+    harness.link(0, holder, {.bytes_per_second = 500});  // 19 s for the list
+  }
+  harness.run();
+  harness.expect_elected(0);
+}
+
 TEST(FetchFaults, ACrawlingListIsGivenUpWhereThereIsNoOther) {
   FetchHarness harness(1, one_large(100), small_blocks);
   harness.add_receiver(1.0);

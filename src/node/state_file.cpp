@@ -36,7 +36,8 @@ bool write_all(int file, std::string_view text) {
 }  // namespace
 
 Outcome load(const std::string& path, std::optional<membership::Recollection>& recollection) {
-  const net::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // Not for ever, if it is a pipe by mistake.
+  const net::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file) return errno == ENOENT ? Outcome{} : failed("open", path);
   std::string text;
   std::array<char, 4096> piece;

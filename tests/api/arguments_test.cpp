@@ -1,5 +1,7 @@
 // What can be refused by looking at the arguments, and what an unconnected communicator answers.
 #include <set>
+#include <string>
+#include <vector>
 
 #include "api/local_run.hpp"
 
@@ -117,6 +119,17 @@ TEST_F(Arguments, OfASync) {
   EXPECT_EQ(with([](auto& state) { state.revision = std::uint64_t{1} << 62; }),
             pcclInvalidArgument);
   EXPECT_NE(comm.last_error().find("not below 2^62"), std::string::npos);
+  const std::vector<std::string> names = [] {
+    std::vector<std::string> made;
+    for (int i = 0; i < 9000; ++i) made.push_back(std::to_string(i) + std::string(990, 'n'));
+    return made;
+  }();
+  std::vector<pcclTensorInfo_t> many;
+  for (const std::string& name : names)
+    many.push_back({name.c_str(), data, 1, pcclFloat, pcclDeviceCpu, false});
+  EXPECT_EQ(with([&](auto& state) { state.infos = many.data(), state.count = many.size(); }),
+            pcclInvalidArgument);
+  EXPECT_NE(comm.last_error().find("over the limit of 8 MiB"), std::string::npos);
   const std::string long_name(2000, 'n');
   EXPECT_EQ(with([&](auto& state) { state.infos[0].name = long_name.c_str(); }),
             pcclInvalidArgument);

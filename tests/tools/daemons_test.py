@@ -3,10 +3,12 @@
 
     daemons_test.py path/to/pccl-master path/to/ccoip_master
 """
+import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import unittest
 
 PCCL_MASTER, CCOIP_MASTER = sys.argv[1:3]
@@ -71,6 +73,19 @@ class PcclMaster(unittest.TestCase):
             code, out, err = finish(start(PCCL_MASTER, "--listen-address", address))
         self.assertEqual((code, out), (1, ""))
         self.assertIn(f"pccl-master: cannot serve on {address}: ", err)
+
+    def test_a_state_file_of_no_use_is_an_error_with_a_message(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pipe, garbage = os.path.join(folder, "pipe"), os.path.join(folder, "garbage")
+            os.mkfifo(pipe)
+            with open(garbage, "w", encoding="ascii") as file:
+                file.write("pccl-master 1\nterm ")
+            for path in pipe, garbage, folder:
+                address = f"127.0.0.1:{free_port()}"
+                code, out, err = finish(start(PCCL_MASTER, "--listen", address, "--state-file", path))
+                self.assertEqual((code, out), (1, ""), path)
+                self.assertIn(path, err)
+                self.assertIn(f"pccl-master: cannot serve on {address}: ", err)
 
     def test_bad_arguments_are_refused(self):
         for address in "nonsense:port", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:", "::1", "[::1", "[::1]x":

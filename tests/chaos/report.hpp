@@ -12,7 +12,6 @@
 //   at left                                       destroyed its communicator, as told
 #pragma once
 
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,19 +19,14 @@
 #include <sstream>
 #include <string>
 
-namespace chaos {
+#include "e2e/clock.hpp"
 
-inline std::uint64_t now_ns() {
-  timespec time{};
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(time.tv_nsec);
-}
+namespace chaos {
 
 class Report {
  public:
   Report(const char* what, std::uint64_t seat) {
-    line_ << "at " << what << " seat=" << seat << " t=" << now_ns();
+    line_ << "at " << what << " seat=" << seat << " t=" << e2e::now_ns();
   }
   template <typename Value>
   Report& add(const char* key, const Value& value) {

@@ -10,7 +10,6 @@
 #include <pccl.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -30,6 +29,7 @@
 #include <string>
 #include <thread>
 
+#include "e2e/clock.hpp"
 #include "e2e/peer_state.hpp"
 #include "e2e/values.hpp"
 
@@ -52,13 +52,6 @@ constexpr std::array<const char*, 13> result_names{"pcclSuccess",
 
 std::string name_of(pcclResult_t result) {
   return result_names.at(static_cast<std::size_t>(result));
-}
-
-std::uint64_t now_ns() {
-  timespec time{};
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(time.tv_nsec);
 }
 
 class Command {

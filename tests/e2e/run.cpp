@@ -49,12 +49,6 @@ std::uint16_t free_port() {
   return port;
 }
 
-std::uint64_t now_ns() {
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch())
-          .count());
-}
-
 // ---- a peer
 // --------------------------------------------------------------------------------------
 

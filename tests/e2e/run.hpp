@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "e2e/clock.hpp"
 #include "e2e/process.hpp"
 
 namespace e2e {
@@ -59,7 +60,6 @@ class Peer : public Process {
 std::size_t resident_kib(pid_t process);
 std::vector<std::string> open_files(pid_t process);               // what its descriptors are
 bool connected_to(pid_t process, const std::string& v4_address);  // anything on its host is
-std::uint64_t now_ns();
 std::uint16_t free_port();
 
 class LiveRun {

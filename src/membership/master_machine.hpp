@@ -116,6 +116,7 @@ class MasterMachine {
   // Says that no holder can be reached or trusted; they are asked whether they live.
   struct StuckFetcher {
     std::string why;
+    bool distrusts = false;  // one of them has sent other bytes than were elected
     std::set<PeerId> asked;  // and have not answered
     Instant deadline{};
   };
@@ -123,6 +124,7 @@ class MasterMachine {
   struct Sync {
     // The entries differ: members are asked for theirs until then, and it starts anew.
     std::optional<Instant> describing;
+    std::uint64_t described = 0;  // entries, that are alike
     Revision revision;
     Digest content;
     wire::Token token{};
@@ -170,6 +172,8 @@ class MasterMachine {
     StateHistory history;
     CallRound syncs;  // that have ended
     std::optional<Sync> sync;
+    Instant last_offer{};        // of a state to synchronise
+    bool late_for_sync = false;  // somebody, and it has been said
   };
 
   // What a peer that has come back says that it knows.
@@ -248,6 +252,12 @@ class MasterMachine {
   void judge_stragglers();
   bool judge_late(const GroupState& state, const OpKey& key, const Op& op,
                   std::vector<std::pair<PeerId, std::string>>& out);
+  bool judge_late_for_sync(const GroupState& state,
+                           std::vector<std::pair<PeerId, std::string>>& out);
+  Duration idle(const Peer& peer, Instant since) const;
+  void note_late(const std::vector<const Peer*>& late, Instant since);
+  void remove_late(const GroupState& state, const std::vector<const Peer*>& late, Instant since,
+                   std::vector<std::pair<PeerId, std::string>>& out) const;
   std::string last_seen(const Peer& peer) const;
   std::string progress_of(const Peer& peer, const OpKey& key, const GroupState& state) const;
   void record(Op& op, const Peer& peer, std::string_view what) const;
@@ -284,6 +294,10 @@ class MasterMachine {
   void on_sync_offer(Peer& peer, const wire::SyncOffer& offer);
   void ask_holders(const GroupState& state, StuckFetcher& stuck);
   void hear_of_holder(const Peer& alive);
+  void judge_stuck(Group group);
+  void ask_for_descriptions(GroupState& state, std::uint64_t from);
+  bool difference_lies_further_on(const GroupState& state, const StateElection& election) const;
+  const Peer* described_otherwise(const GroupState& state, const Peer& refused) const;
   void close_overdue_fetches();
   void on_sync_done(Peer& peer, const wire::SyncDone& done);
   void on_state_described(Peer& peer, const wire::StateDescribed& described);

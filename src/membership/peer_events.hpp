@@ -126,6 +126,7 @@ struct MoveState {
 };
 struct DescribeState {  // tell the master what the state is made of
   CallId call;
+  std::uint64_t from;  // entry
 };
 // After it no byte of the state is read or written any more.
 struct CompleteSync {

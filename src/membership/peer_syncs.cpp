@@ -33,7 +33,9 @@ void PeerMachine::on_sync_elected(const wire::SyncElected& elected) {
 void PeerMachine::on(const StateFetched& event) {
   if (!sync_ || sync_->offer.call != event.call) return;
   sync_->holds_elected = event.outcome.ok();
-  send(wire::SyncDone{event.call, event.outcome.status, event.outcome.why});
+  if (sync_->elected)  // else a master that was restarted has the offer
+    send(
+        wire::SyncDone{event.call, sync_->elected->token, event.outcome.status, event.outcome.why});
 }
 
 // To a master that was restarted, and elects anew: what has become of the state meanwhile.
@@ -50,7 +52,8 @@ wire::SyncOffer PeerMachine::offer_again() {
 }
 
 void PeerMachine::on_state_wanted(const wire::StateWanted& wanted) {
-  if (sync_ && sync_->offer.call == wanted.call) effects_.push_back(DescribeState{wanted.call});
+  if (sync_ && sync_->offer.call == wanted.call)
+    effects_.push_back(DescribeState{wanted.call, wanted.from});
 }
 
 void PeerMachine::on_sync_result(const wire::SyncResult& result) {

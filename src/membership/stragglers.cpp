@@ -1,7 +1,7 @@
 // What a peer was last seen doing, and who is late. A peer that is alive but makes no progress is a
-// *straggler* once an op of its group has waited for it for the straggler timeout (off by default:
-// an application may compute as long as it likes). Progress is the begin or the end of any op of
-// the peer, or a heartbeat that tells of more data moved.
+// *straggler* once an op or a sync of its group has waited for it for the straggler timeout (off by
+// default: an application may compute as long as it likes). Progress is the begin or the end of any
+// op of the peer, or a heartbeat that tells of more data moved.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -67,6 +67,12 @@ std::string MasterMachine::last_seen(const Peer& peer) const {
   if (const OpKey* const others = all_ops([](const auto&) { return true; }))
     return fmt::format("last seen between calls, while {} of {} are in {}",
                        state.ops.at(*others).begun.size(), state.ring.size(), tag_of(*others));
+  const auto in_sync = std::count_if(state.ring.begin(), state.ring.end(), [this](PeerId id) {
+    return find(id) != nullptr && find(id)->offer;
+  });
+  if (in_sync > 0)
+    return fmt::format("last seen between calls, while {} of {} are in pcclSynchronizeSharedState",
+                       in_sync, state.ring.size());
   return "last seen between calls";
 }
 
@@ -74,11 +80,13 @@ std::string MasterMachine::last_seen(const Peer& peer) const {
 void MasterMachine::judge_stragglers() {
   if (settings_.straggler_timeout == Duration{0}) return;
   std::vector<std::pair<PeerId, std::string>> out;
-  for (auto& [group, state] : groups_)
+  for (auto& [group, state] : groups_) {
     for (auto& [key, op] : state.ops) {
       if (state.linking) op.last_begun = now_;  // nobody can move data yet
       if (!op.late) op.late = judge_late(state, key, op, out);
     }
+    if (!state.sync && !state.late_for_sync) state.late_for_sync = judge_late_for_sync(state, out);
+  }
   for (const auto& [id, why] : out) remove(id, why);
 }
 
@@ -92,32 +100,63 @@ bool MasterMachine::judge_late(const GroupState& state, const OpKey& key, const 
   for (const PeerId id : state.ring) {
     const Peer& peer = peers_.at(id);
     if (begun_by_all ? op.done.contains(id) : op.begun.contains(id)) continue;
-    const Duration idle = now_ - std::max(op.last_begun, peer.progressed);
-    if (idle > settings_.straggler_timeout) late.push_back(&peer);
+    if (idle(peer, op.last_begun) > settings_.straggler_timeout) late.push_back(&peer);
   }
   if (late.empty()) return false;
   std::sort(late.begin(), late.end(), [](const Peer* a, const Peer* b) {
     return a->progress.per_mille < b->progress.per_mille;
   });
-  for (const Peer* const peer : late)
-    note(fmt::format("{} is late: no progress for {:.1f} s, {}", peer->name(),
-                     seconds(now_ - std::max(op.last_begun, peer->progressed)), last_seen(*peer)));
-  if (!settings_.remove_stragglers) return true;
+  note_late(late, op.last_begun);
   if (begun_by_all && late.size() > 1) {
     const bool told = std::all_of(late.begin(), late.end(),
                                   [&](const Peer* peer) { return peer->progress.op == key; });
     late.resize(told && late[0]->progress.per_mille < late[1]->progress.per_mille ? 1 : 0);
   }
-  // Whom most of the group waits for is late; what most of the group never calls is a mistake of
-  // those who do.
-  if (2 * late.size() > state.ring.size()) late.clear();
-  for (const Peer* const peer : late)
-    out.emplace_back(peer->id,
-                     fmt::format("it made no progress for {:.1f} s (the straggler "
-                                 "timeout is {:.1f} s), {}",
-                                 seconds(now_ - std::max(op.last_begun, peer->progressed)),
-                                 seconds(settings_.straggler_timeout), last_seen(*peer)));
+  remove_late(state, late, op.last_begun, out);
   return true;
+}
+
+// Who has an op under way is judged there.
+bool MasterMachine::judge_late_for_sync(const GroupState& state,
+                                        std::vector<std::pair<PeerId, std::string>>& out) {
+  std::vector<const Peer*> late;
+  bool wanted = false;
+  for (const PeerId id : state.ring) {
+    const Peer& peer = peers_.at(id);
+    wanted = wanted || peer.offer;
+    const bool in_an_op = std::any_of(state.ops.begin(), state.ops.end(),
+                                      [&](const auto& op) { return op.second.begun.contains(id); });
+    if (!peer.call && !in_an_op && idle(peer, state.last_offer) > settings_.straggler_timeout)
+      late.push_back(&peer);
+  }
+  if (!wanted || late.empty()) return false;
+  note_late(late, state.last_offer);
+  remove_late(state, late, state.last_offer, out);
+  return true;
+}
+
+Duration MasterMachine::idle(const Peer& peer, Instant since) const {
+  return now_ - std::max(since, peer.progressed);
+}
+
+void MasterMachine::note_late(const std::vector<const Peer*>& late, Instant since) {
+  for (const Peer* const peer : late)
+    note(fmt::format("{} is late: no progress for {:.1f} s, {}", peer->name(),
+                     seconds(idle(*peer, since)), last_seen(*peer)));
+}
+
+// If that is wanted. Whom most of the group waits for is late; what most of the group never calls
+// is a mistake of those who do.
+void MasterMachine::remove_late(const GroupState& state, const std::vector<const Peer*>& late,
+                                Instant since,
+                                std::vector<std::pair<PeerId, std::string>>& out) const {
+  if (!settings_.remove_stragglers || 2 * late.size() > state.ring.size()) return;
+  for (const Peer* const peer : late)
+    out.emplace_back(
+        peer->id,
+        fmt::format("it made no progress for {:.1f} s (the straggler timeout is {:.1f} s), {}",
+                    seconds(idle(*peer, since)), seconds(settings_.straggler_timeout),
+                    last_seen(*peer)));
 }
 
 // "; peer 3f2a91bc (10.1.2.3:48150) began at 0.4 ms"

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 
 #include "base/limits.hpp"
 #include "base/mutant.hpp"
@@ -22,11 +23,18 @@ std::string text_of(const wire::StateEntry& entry) {
 std::string first_difference(const wire::StateDescribed& its, const wire::StateDescribed& ours) {
   for (std::size_t i = 0; i < std::min(its.entries.size(), ours.entries.size()); ++i)
     if (its.entries[i] != ours.entries[i])
-      return fmt::format("entry {} is {}, the group has {}", i, text_of(its.entries[i]),
+      return fmt::format("entry {} is {}, the group has {}", its.from + i, text_of(its.entries[i]),
                          text_of(ours.entries[i]));
   if (its.total != ours.total)
     return fmt::format("it has {} entries, the group {}", its.total, ours.total);
-  return fmt::format("the first difference is after entry {}", its.entries.size());
+  return fmt::format("the first difference is after entry {}", its.from + its.entries.size());
+}
+
+bool alike_so_far(const wire::StateDescribed& its, const wire::StateDescribed& ours) {
+  const std::size_t both = std::min(its.entries.size(), ours.entries.size());
+  return both > 0 && its.from + both < std::min(its.total, ours.total) &&
+         std::equal(its.entries.begin(), its.entries.begin() + static_cast<std::ptrdiff_t>(both),
+                    ours.entries.begin());
 }
 
 }  // namespace
@@ -39,6 +47,9 @@ void MasterMachine::on_sync_offer(Peer& peer, const wire::SyncOffer& offer) {
   peer.call = wire::Call{offer.call, wire::CallKind::synchronize};
   peer.offer = offer;
   peer.description.reset();
+  GroupState& state = groups_.at(peer.group);
+  state.last_offer = now_;
+  state.late_for_sync = false;
 }
 
 void MasterMachine::start_complete_syncs() {
@@ -69,11 +80,15 @@ void MasterMachine::start_sync(Group group) {
       all_described = all_described && peer.description;
     }
     StateElection election = elect_state(votes, state.history, settings_.accept_restored_state);
-    if (election.keys_differ && !all_described) {
-      state.sync = Sync{.describing = now_ + settings_.peer_timeout};
-      for (const PeerId id : state.ring)
-        if (peers_.at(id).offer) send(peers_.at(id), wire::StateWanted{peers_.at(id).call->call});
-      return;
+    if (election.keys_differ && !all_described) return ask_for_descriptions(state, 0);
+    if (election.keys_differ && difference_lies_further_on(state, election)) {
+      std::uint64_t from = 0, alike = std::numeric_limits<std::uint64_t>::max();
+      for (const StateVote& vote : votes) {
+        const wire::StateDescribed& described = *peers_.at(vote.peer).description;
+        from = described.from;
+        alike = std::min(alike, from + described.entries.size());
+      }
+      if (alike > from) return ask_for_descriptions(state, alike);
     }
     if (election.refused.empty()) {
       if (!election.outcome.ok()) return finish_sync(state, election.outcome);
@@ -86,23 +101,49 @@ void MasterMachine::start_sync(Group group) {
   }
 }
 
+void MasterMachine::ask_for_descriptions(GroupState& state, std::uint64_t from) {
+  state.sync = Sync{.describing = now_ + settings_.peer_timeout, .described = from};
+  for (const PeerId id : state.ring) {
+    Peer& peer = peers_.at(id);
+    if (!peer.offer) continue;
+    peer.description.reset();
+    send(peer, wire::StateWanted{peer.call->call, from});
+  }
+}
+
+// What everybody has described so far does not tell the refused apart from the others.
+bool MasterMachine::difference_lies_further_on(const GroupState& state,
+                                               const StateElection& election) const {
+  return std::any_of(election.refused.begin(), election.refused.end(), [&](const auto& refused) {
+    const Peer& its = peers_.at(refused.first);
+    const Peer* const other = described_otherwise(state, its);
+    return other != nullptr && alike_so_far(*its.description, *other->description);
+  });
+}
+
+const MasterMachine::Peer* MasterMachine::described_otherwise(const GroupState& state,
+                                                              const Peer& refused) const {
+  for (const PeerId id : state.ring) {
+    const Peer* const other = find(id);
+    if (other != nullptr && other->description && other->offer->keys != refused.offer->keys)
+      return other;
+  }
+  return nullptr;
+}
+
 // Adds what differs, where the entries do.
 void MasterMachine::refuse_entries(GroupState& state, PeerId refused, std::string& why) const {
   const Peer* const its = find(refused);
   if (its == nullptr || !its->description) return;
-  for (const PeerId id : state.ring) {
-    const Peer* const other = find(id);
-    if (other == nullptr || !other->description || other->offer->keys == its->offer->keys) continue;
+  if (const Peer* const other = described_otherwise(state, *its))
     why += ": " + first_difference(*its->description, *other->description);
-    return;
-  }
 }
 
 void MasterMachine::on_state_described(Peer& peer, const wire::StateDescribed& described) {
   if (!peer.call || peer.call->call != described.call) return;
-  peer.description = described;
   GroupState& state = groups_.at(peer.group);
-  if (!state.sync || !state.sync->describing) return;
+  if (!state.sync || !state.sync->describing || described.from != state.sync->described) return;
+  peer.description = described;
   if (std::all_of(state.ring.begin(), state.ring.end(),
                   [this](PeerId id) { return peers_.at(id).description.has_value(); }))
     start_sync(peer.group);
@@ -158,11 +199,13 @@ void MasterMachine::send_elected(const GroupState& state, const Peer& peer) {
 void MasterMachine::on_sync_done(Peer& peer, const wire::SyncDone& done) {
   if (!peer.call || peer.call->call != done.call) return;
   GroupState& state = groups_.at(peer.group);
-  if (!state.sync || !state.sync->fetching.contains(peer.id)) return;
+  if (!state.sync || done.token != state.sync->token || !state.sync->fetching.contains(peer.id))
+    return;
   if (done.status != Status::ok) {
     const auto [stuck, first] = state.sync->stuck.try_emplace(peer.id);
     if (!first) return;  // its holders are being asked
     stuck->second.why = done.why;
+    stuck->second.distrusts = done.status == Status::invalid_usage;
     return ask_holders(state, stuck->second);
   }
   state.sync->fetching.erase(peer.id);
@@ -173,8 +216,7 @@ void MasterMachine::on_sync_done(Peer& peer, const wire::SyncDone& done) {
   for (const PeerId id : state.sync->fetching) send_elected(state, peers_.at(id));
 }
 
-// Who cannot fetch from anybody may be the first to see that all holders are dead, and is itself at
-// fault only if one of them lives.
+// Who cannot fetch from anybody may be the first to see that all holders are dead: they are asked.
 void MasterMachine::ask_holders(const GroupState& state, StuckFetcher& stuck) {
   stuck.asked = state.sync->holders;
   stuck.deadline = now_ + settings_.peer_timeout;
@@ -184,21 +226,48 @@ void MasterMachine::ask_holders(const GroupState& state, StuckFetcher& stuck) {
 void MasterMachine::hear_of_holder(const Peer& alive) {
   const auto group = groups_.find(alive.group);
   if (group == groups_.end() || !group->second.sync) return;
-  std::vector<std::pair<PeerId, std::string>> at_fault;
-  for (auto& [id, stuck] : group->second.sync->stuck)
-    if (stuck.asked.erase(alive.id) > 0 && stuck.asked.empty())
-      at_fault.emplace_back(id, stuck.why);
-  for (const auto& [id, why] : at_fault) remove(id, "it could not fetch the shared state: " + why);
+  for (auto& [id, stuck] : group->second.sync->stuck) stuck.asked.erase(alive.id);
+  judge_stuck(group->first);
 }
 
 // A holder that neither answers nor falls silent.
 void MasterMachine::close_overdue_fetches() {
-  std::vector<std::pair<PeerId, std::string>> overdue;
-  for (const auto& [group, state] : groups_)
-    if (state.sync)
-      for (const auto& [id, stuck] : state.sync->stuck)
-        if (now_ > stuck.deadline) overdue.emplace_back(id, stuck.why);
-  for (const auto& [id, why] : overdue) remove(id, "it could not fetch the shared state: " + why);
+  std::vector<Group> overdue;
+  for (auto& [group, state] : groups_) {
+    if (!state.sync) continue;
+    for (auto& [id, stuck] : state.sync->stuck)
+      if (now_ > stuck.deadline) stuck.asked.clear();
+    if (!state.sync->stuck.empty()) overdue.push_back(group);
+  }
+  for (const Group group : overdue) judge_stuck(group);
+}
+
+// Holders live, and somebody cannot fetch from them. It is that one's fault, unless all who fetch
+// are stuck, and several of them were sent other bytes than the holders had offered: they do not
+// all err, and the holders are removed.
+void MasterMachine::judge_stuck(Group group) {
+  const GroupState& state = groups_.at(group);
+  if (!state.sync) return;
+  const Sync& sync = *state.sync;
+  const bool all = std::all_of(sync.fetching.begin(), sync.fetching.end(), [&](PeerId id) {
+    const auto stuck = sync.stuck.find(id);
+    return stuck != sync.stuck.end() && stuck->second.asked.empty();
+  });
+  const auto distrusting = std::count_if(sync.stuck.begin(), sync.stuck.end(),
+                                         [](const auto& entry) { return entry.second.distrusts; });
+  std::vector<std::pair<PeerId, std::string>> at_fault;
+  if (all && distrusting > 1) {
+    for (const PeerId id : sync.holders)
+      at_fault.emplace_back(
+          id, fmt::format("{} peers were sent other bytes than those of the shared state that it "
+                          "had offered",
+                          distrusting));
+  } else {
+    for (const auto& [id, stuck] : sync.stuck)
+      if (stuck.asked.empty() && (all || !stuck.distrusts))
+        at_fault.emplace_back(id, "it could not fetch the shared state: " + stuck.why);
+  }
+  for (const auto& [id, why] : at_fault) remove(id, why);
 }
 
 // One loss may bring about another: all of them are gone before the first is told of here.

@@ -1,9 +1,19 @@
 #include "node/door.hpp"
 
+#include <algorithm>
+
 #include "base/limits.hpp"
 #include "base/log.hpp"
 
 namespace pccl::node {
+
+namespace {
+
+// A peer may open all its lanes at once, and several peers may share an address. A flood from one
+// pushes out its own oldest.
+constexpr std::ptrdiff_t most_of_one_address = 2 * limits::lanes_per_link;
+
+}  // namespace
 
 Outcome Door::listen(bool v6, std::uint16_t port) {
   Endpoint any;
@@ -15,8 +25,14 @@ Outcome Door::listen(bool v6, std::uint16_t port) {
 }
 
 void Door::visit(net::FileDescriptor socket, Endpoint remote) {
+  const auto is_from_there = [&](const auto& visitor) {
+    return visitor.second.channel->remote().address == remote.address;
+  };
   if (visitors_.size() >= limits::unintroduced_in_total)
     refuse(visitors_.begin()->first, "too many connections at the door");
+  else if (std::count_if(visitors_.begin(), visitors_.end(), is_from_there) >= most_of_one_address)
+    refuse(std::find_if(visitors_.begin(), visitors_.end(), is_from_there)->first,
+           "too many connections from your address at the door");
   const VisitorId id = next_visitor_++;
   Visitor& visitor = visitors_[id];
   visitor.deadline = net::Loop::now() + limits::handshake_deadline;

@@ -157,9 +157,11 @@ void PeerCore::end_op(const membership::CompleteOp& complete) {
 // As many entries as fit into half a control frame.
 void PeerCore::describe_state(const membership::DescribeState& wanted) {
   const auto& all = transfer_->state().entries;
-  wire::StateDescribed described{.call = wanted.call, .total = all.size(), .entries = {}};
+  wire::StateDescribed described{
+      .call = wanted.call, .total = all.size(), .from = wanted.from, .entries = {}};
   std::size_t bytes = 0;
-  for (const wire::StateEntry& entry : all) {
+  for (std::size_t index = wanted.from; index < all.size(); ++index) {
+    const wire::StateEntry& entry = all[index];
     bytes += entry.name.size() + sizeof(wire::StateEntry);
     if (bytes > limits::control_frame_bytes / 2) break;
     described.entries.push_back(entry);

@@ -119,7 +119,7 @@ void StateTransfer::move(const membership::MoveState& move) {
   // A master that was restarted has not heard of what came of it; and holders that had not heard of
   // the former election serve this one.
   if (std::exchange(election_, move.elected.token) != move.elected.token) {
-    told_ = false;
+    told_ = distrusts_ = false;
     given_up_.clear();
   }
   if (!fetch_)
@@ -170,6 +170,7 @@ void StateTransfer::receiver_lost(ReceiverId id) {
 std::vector<shared_state::LostSource> StateTransfer::sources_to_drop(Duration patience) {
   if (!fetch_) return {};
   std::vector<shared_state::LostSource> drop = fetch_->take_dropped();
+  distrusts_ = distrusts_ || !drop.empty();
   for (shared_state::LostSource& stalled : fetch_->stalled(now_, patience))
     drop.push_back(std::move(stalled));
   return drop;
@@ -190,7 +191,7 @@ std::optional<Outcome> StateTransfer::take_outcome() {
   if (all_given_up()) {
     told_ = true;
     return Outcome{
-        Status::peer_lost,
+        distrusts_ ? Status::invalid_usage : Status::peer_lost,
         "none of the holders of the elected shared state can be reached or trusted; " + last_loss_};
   }
   return std::nullopt;

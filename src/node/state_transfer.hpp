@@ -70,6 +70,7 @@ class StateTransfer {
   std::map<PeerId, bool> given_up_;  // every holder that was named: whether for good
   std::string last_loss_;
   bool told_ = false;
+  bool distrusts_ = false;  // a holder has sent other bytes than were elected
   std::optional<Digest> elected_;
   wire::Token election_{};
   std::vector<Digest> unknown_;  // of blocks that have been written to since they were read

@@ -372,9 +372,12 @@ struct SyncElected {
 struct SyncDone {
   static constexpr Kind kind = Kind::sync_done;
   CallId call;
+  Token token{};  // of the election
+  // peer_lost: no holder can be reached; invalid_usage: one has sent other bytes than were elected.
   Status status = Status::ok;
   std::string why;
-  static constexpr auto fields = std::tuple{&SyncDone::call, &SyncDone::status, &SyncDone::why};
+  static constexpr auto fields =
+      std::tuple{&SyncDone::call, &SyncDone::token, &SyncDone::status, &SyncDone::why};
 };
 
 // master → members: how the sync ended, the same for everyone. peer → restarted master: the newest
@@ -397,7 +400,8 @@ struct SyncResult {
 struct StateWanted {
   static constexpr Kind kind = Kind::state_wanted;
   CallId call;
-  static constexpr auto fields = std::tuple{&StateWanted::call};
+  std::uint64_t from = 0;  // entry
+  static constexpr auto fields = std::tuple{&StateWanted::call, &StateWanted::from};
 };
 
 struct StateEntry {
@@ -414,10 +418,11 @@ struct StateEntry {
 struct StateDescribed {
   static constexpr Kind kind = Kind::state_described;
   CallId call;
-  std::uint64_t total = 0;          // entries, of which
-  std::vector<StateEntry> entries;  // these are the first; as many as fit
-  static constexpr auto fields =
-      std::tuple{&StateDescribed::call, &StateDescribed::total, &StateDescribed::entries};
+  std::uint64_t total = 0;          // entries; of which
+  std::uint64_t from = 0;           // from this one on
+  std::vector<StateEntry> entries;  // as many as fit
+  static constexpr auto fields = std::tuple{&StateDescribed::call, &StateDescribed::total,
+                                            &StateDescribed::from, &StateDescribed::entries};
 };
 
 // peer → holder, first frame at its door; answered by a lane_welcome or refused. The bulk frames of

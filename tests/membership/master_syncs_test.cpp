@@ -33,7 +33,8 @@ struct Syncs : testing::Test {
     bench.frame(peers[peer], what);
   }
   void done(std::size_t peer, Status status = Status::ok, const std::string& why = {}) {
-    bench.frame(peers[peer], SyncDone{calls[peer], status, why});
+    const auto token = bench.last<SyncElected>(peers[peer]).token;
+    bench.frame(peers[peer], SyncDone{calls[peer], token, status, why});
   }
   std::optional<SyncResult> result(std::size_t peer) {
     const auto results = bench.sent<SyncResult>(peers[peer]);
@@ -129,6 +130,38 @@ TEST_F(Syncs, AHolderThatIsDeadIsNotTheFaultOfWhoFetches) {
   expect_results({1, 2}, Status::invalid_usage);
 }
 
+// An application that trains on while its state is served: of the peers it is the one at fault.
+TEST_F(Syncs, AHolderThatSendsSeveralSomethingElseIsRemoved) {
+  sync(0, offer(5, 8)), sync(1, offer(6)), sync(2, offer(7));
+  done(1, Status::invalid_usage, "a block that is not the elected one");
+  bench.frame(peers[0], wire::Heartbeat{.probe = true});
+  EXPECT_FALSE(bench.closed(peers[1])) << "the other may get it";
+  done(2, Status::invalid_usage, "a block that is not the elected one");
+  bench.frame(peers[0], wire::Heartbeat{.probe = true});
+  EXPECT_NE(bench.removal(peers[0]).find("other bytes"), std::string::npos);
+  expect_results({1, 2}, Status::invalid_usage);
+}
+
+TEST_F(Syncs, OneWhoMistrustsAHolderThatServedAnotherWell) {
+  sync(0, offer(5, 8)), sync(1, offer(6)), sync(2, offer(7));
+  done(1, Status::invalid_usage, "a block that is not the elected one");
+  bench.frame(peers[0], wire::Heartbeat{.probe = true});
+  done(2);
+  done(1, Status::invalid_usage, "a block that is not the elected one");
+  for (const std::size_t holder : {0u, 2u})
+    bench.frame(peers[holder], wire::Heartbeat{.probe = true});
+  EXPECT_TRUE(bench.closed(peers[1]));
+  expect_results({0, 2}, Status::ok);
+}
+
+TEST_F(Syncs, AReportOnAnEarlierElectionIsNotHeard) {
+  sync(0, offer(5, 8)), sync(1, offer(6)), sync(2, offer(5, 8));
+  bench.frame(peers[1], SyncDone{calls[1], wire::Token{}, Status::ok, {}});
+  EXPECT_FALSE(result(1));
+  done(1);
+  expect_results({0, 1, 2}, Status::ok);
+}
+
 TEST_F(Syncs, WhoCannotFetchTriesTheHolderThatHasComeUp) {
   sync(0, offer(5, 8)), sync(1, offer(6)), sync(2, offer(7));
   done(1, Status::peer_lost, "no route to host");
@@ -175,7 +208,7 @@ TEST_F(Syncs, OtherEntriesAreRefusedWithTheFirstDifference) {
   for (const std::size_t peer : {0u, 1u, 2u}) {
     EXPECT_EQ(bench.sent<wire::StateWanted>(peers[peer]).size(), 1u);
     EXPECT_FALSE(bench.closed(peers[1]));
-    bench.frame(peers[peer], wire::StateDescribed{calls[peer], 2, peer == 1 ? theirs : ours});
+    bench.frame(peers[peer], wire::StateDescribed{calls[peer], 2, 0, peer == 1 ? theirs : ours});
   }
   const std::string why = bench.removal(peers[1]);
   EXPECT_NE(why.find("entry 1 is \"steps\" (1 x int64), the group has \"step\" (1 x int64)"),
@@ -184,12 +217,47 @@ TEST_F(Syncs, OtherEntriesAreRefusedWithTheFirstDifference) {
   expect_results({0, 2}, Status::ok);
 }
 
+TEST_F(Syncs, ADifferenceFarDownIsLookedFor) {
+  const wire::StateEntry same{"weights", DataType::float32, 8, false};
+  wire::StateEntry differs = same;
+  differs.count = 9;
+  SyncOffer other = offer(6);
+  other.keys = digest(2);
+  sync(0, offer(5)), sync(1, other), sync(2, offer(5));
+  const auto describe = [&](std::size_t peer, const std::vector<wire::StateEntry>& entries) {
+    const auto from = bench.last<wire::StateWanted>(peers[peer]).from;
+    bench.frame(peers[peer], wire::StateDescribed{calls[peer], 7, from, entries});
+  };
+  describe(0, {same, same, same}), describe(1, {same, same}), describe(2, {same, same, same});
+  EXPECT_EQ(bench.last<wire::StateWanted>(peers[1]).from, 2u);
+  describe(0, {same, same}), describe(1, {same, same}), describe(2, {same, same});
+  EXPECT_EQ(bench.last<wire::StateWanted>(peers[1]).from, 4u);
+  describe(0, {same, same, same}), describe(1, {same, differs, same});
+  EXPECT_FALSE(bench.closed(peers[1]));
+  describe(2, {same, same, same});
+  EXPECT_NE(bench.removal(peers[1]).find("entry 5 is \"weights\" (9 x float32)"), std::string::npos)
+      << bench.removal(peers[1]);
+  expect_results({0, 2}, Status::ok);
+}
+
+TEST_F(Syncs, WhoDescribesNothingEndsTheSearch) {
+  const wire::StateEntry same{"weights", DataType::float32, 8, false};
+  SyncOffer other = offer(6);
+  other.keys = digest(2);
+  sync(0, offer(5)), sync(1, other), sync(2, offer(5));
+  for (const std::size_t peer : {0u, 1u})
+    bench.frame(peers[peer], wire::StateDescribed{calls[peer], 7, 0, {same, same}});
+  bench.frame(peers[2], wire::StateDescribed{calls[2], 7, 0, {}});
+  EXPECT_NE(bench.removal(peers[1]).find("after entry 2"), std::string::npos);
+  expect_results({0, 2}, Status::ok);
+}
+
 TEST_F(Syncs, WhoDoesNotDescribeItsEntriesIsRemoved) {
   SyncOffer other = offer(6);
   other.keys = digest(2);
   sync(0, offer(5)), sync(1, other), sync(2, offer(5));
   for (const std::size_t peer : {0u, 2u})
-    bench.frame(peers[peer], wire::StateDescribed{calls[peer], 0, {}});
+    bench.frame(peers[peer], wire::StateDescribed{calls[peer], 0, 0, {}});
   bench.pass_alive(2 * test::peer_timeout);
   EXPECT_TRUE(bench.closed(peers[1]));
   expect_results({0, 2}, Status::ok);
@@ -253,7 +321,7 @@ TEST_F(Syncs, StrayReportsAreIgnored) {
   bench.frame(peers[0], wire::StateDescribed{});
   sync(0, offer(5)), sync(1, offer(5)), sync(2, offer(6));
   done(0);  // has nothing to fetch
-  bench.frame(peers[2], SyncDone{CallId{1}, Status::ok, {}});
+  bench.frame(peers[2], SyncDone{CallId{1}, {}, Status::ok, {}});
   EXPECT_FALSE(result(0));
 }
 

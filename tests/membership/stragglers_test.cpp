@@ -114,6 +114,30 @@ TEST(Stragglers, AreRemovedIfSoConfigured) {
   EXPECT_EQ(run.members(), 3u);
 }
 
+TEST(Stragglers, OfASyncAreReportedAndRemovedToo) {
+  for (const bool remove : {false, true}) {
+    Run4 run(5s, remove);
+    for (const std::size_t peer : {0u, 1u, 2u})
+      run.bench.frame(run.peers[peer], wire::SyncOffer{.call = CallId{1}});
+    run.wait(4s);
+    EXPECT_EQ(run.bench.noted("is late"), "");
+    run.wait(2s);
+    expect_part(run.bench.noted("is late"), short_name(run.bench.id(run.peers[3])));
+    expect_part(run.bench.noted("is late"), "while 3 of 4 are in pcclSynchronizeSharedState");
+    EXPECT_EQ(run.bench.closed(run.peers[3]), remove);
+    EXPECT_EQ(run.bench.sent<wire::SyncResult>(run.peers[0]).size(), remove ? 1u : 0u);
+  }
+}
+
+TEST(Stragglers, OfASyncAreNotThoseWhoAreBusyInAnOp) {
+  Run4 run(5s, true);
+  for (const std::size_t peer : {0u, 1u})
+    run.bench.frame(run.peers[peer], wire::SyncOffer{.call = CallId{1}});
+  run.begin({2, 3});
+  run.wait(20s);
+  EXPECT_EQ(run.members(), 4u);
+}
+
 TEST(Stragglers, ProgressIsBeginningEndingOrMovingData) {
   Run4 run(5s, true);
   run.begin({0, 1, 2});

@@ -1,5 +1,6 @@
 #include "api/answer.hpp"
 #include "api/enums.hpp"
+#include "base/printable.hpp"
 #include "pccl.h"
 
 namespace pccl::api {
@@ -71,7 +72,7 @@ std::string text_of(const Outcome& outcome) {
   if (outcome.ok()) return {};
   std::string text(name_of(outcome.status));
   if (!outcome.why.empty()) text.append(": ").append(outcome.why);
-  return text;
+  return printable(text);
 }
 
 }  // namespace pccl::api

@@ -7,7 +7,10 @@
 #include <cstdlib>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
+
+#include "base/printable.hpp"
 
 namespace pccl {
 
@@ -44,11 +47,25 @@ class LevelName final : public spdlog::custom_flag_formatter {
   }
 };
 
+// One message, one line, whatever text from the network it quotes.
+class OneLine final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&,
+              spdlog::memory_buf_t& out) override {
+    const std::string line = printable({message.payload.data(), message.payload.size()});
+    out.append(line.data(), line.data() + line.size());
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override {
+    return std::make_unique<OneLine>();
+  }
+};
+
 std::shared_ptr<spdlog::logger> make_logger() {
   auto logger =
       std::make_shared<spdlog::logger>("pccl", std::make_shared<spdlog::sinks::stderr_sink_mt>());
   auto formatter = std::make_unique<spdlog::pattern_formatter>();
-  formatter->add_flag<LevelName>('*').set_pattern("%Y-%m-%d %H:%M:%S - %*: %v");
+  formatter->add_flag<LevelName>('*').add_flag<OneLine>('~');
+  formatter->set_pattern("%Y-%m-%d %H:%M:%S - %*: %~");
   logger->set_formatter(std::move(formatter));
   const char* const name = std::getenv("PCCL_LOG_LEVEL");
   logger->set_level(name == nullptr ? level_enum::err : level_of(name).value_or(level_enum::off));

@@ -13,7 +13,7 @@ std::string_view name_of(Status status) {
     case Status::peer_lost:
       return "peer lost";
     case Status::removed:
-      return "removed from the run";
+      return "removed from the run by the master";
     case Status::master_lost:
       return "master lost";
     case Status::timed_out:

@@ -63,7 +63,7 @@ void PeerMachine::on_message(const wire::Message& message) {
   if (const auto* refused = std::get_if<wire::Refused>(&message))
     return leave(Status::master_lost, "the master refuses: " + refused->why);
   if (const auto* removed = std::get_if<wire::Removed>(&message))
-    return leave(Status::removed, "removed from the run by the master: " + removed->why);
+    return leave(Status::removed, removed->why);
   if (standing_ == Standing::greeting)
     return leave(Status::master_lost, "the master does not keep the protocol");
   if (const auto* beat = std::get_if<wire::Heartbeat>(&message)) return on_heartbeat(*beat);
@@ -260,7 +260,7 @@ wire::Heartbeat PeerMachine::heartbeat(bool probe) const {
 }
 
 // The end of this machine's part in the run; before admission, a connect that may be repeated.
-void PeerMachine::leave(Status status, std::string why) {
+void PeerMachine::leave(Status status, const std::string& why) {
   const bool connecting = standing_ == Standing::greeting || standing_ == Standing::pending;
   standing_ = connecting ? Standing::unconnected : Standing::gone;
   gone_ = {status, why};
@@ -277,7 +277,11 @@ void PeerMachine::leave(Status status, std::string why) {
     effects_.push_back(CompleteCall{gone_});
   }
   call_.reset();
-  effects_.push_back(PeerNote{std::move(why)});
+  effects_.push_back(PeerNote{fmt::format("{}: {}", name_of(status), why)});
+}
+
+Outcome PeerMachine::unusable() const {
+  return {Status::invalid_usage, fmt::format("{}: {}", name_of(gone_.status), gone_.why)};
 }
 
 void PeerMachine::see_newest() {

@@ -35,6 +35,7 @@ class PeerMachine {
   enum class Standing : std::uint8_t { unconnected, greeting, pending, accepted, gone };
   Standing standing() const { return standing_; }
   const Outcome& gone() const { return gone_; }  // why, once standing is gone
+  Outcome unusable() const;                      // for the calls that come later
   PeerId self() const { return self_; }
   Term term() const { return term_; }
 
@@ -101,7 +102,7 @@ class PeerMachine {
   void enter(Ring ring);
   void relink(const Ring& ring, const wire::Token& token);
   void keep_links_of(const Ring& ring);
-  void leave(Status status, std::string why);
+  void leave(Status status, const std::string& why);
   void obey(Term term, const wire::Welcome& welcome);
   void see_newest();
   std::size_t rank_in(const Ring& ring) const;

@@ -32,7 +32,7 @@ Outcome outcome_of(const wire::OpVerdict& verdict) {
 }  // namespace
 
 Outcome PeerMachine::may_launch() const {
-  if (standing_ == Standing::gone) return {Status::invalid_usage, gone_.why};
+  if (standing_ == Standing::gone) return unusable();
   if (standing_ != Standing::accepted) return {Status::invalid_usage, "not connected"};
   if (seen_.group_world_size < 2) return {Status::too_few_peers, "this peer is alone in its group"};
   if (ops_.size() >= limits::ops_in_flight)

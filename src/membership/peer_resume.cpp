@@ -69,7 +69,7 @@ void PeerMachine::on_answer(const wire::Frame& frame) {
   }
   if (const auto* removed = std::get_if<wire::Removed>(&frame.message);
       removed != nullptr && member && frame.term >= term_)
-    return leave(Status::removed, "removed from the run by the master: " + removed->why);
+    return leave(Status::removed, removed->why);
   const auto* const refused = std::get_if<wire::Refused>(&frame.message);
   lose_master(refused != nullptr
                   ? "it refuses: " + refused->why

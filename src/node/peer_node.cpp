@@ -164,8 +164,7 @@ Outcome PeerNode::Impl::open_session() {
   if (session_) {
     const net::Loop::Hold hold(session_->loop);
     const auto& machine = session_->core->machine();
-    if (machine.standing() == membership::PeerMachine::Standing::gone)
-      return {Status::invalid_usage, machine.gone().why};
+    if (machine.standing() == membership::PeerMachine::Standing::gone) return machine.unusable();
     return {Status::invalid_usage, "this communicator is connected, or connecting, already"};
   }
   auto session = std::make_unique<Session>();

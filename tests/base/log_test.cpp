@@ -59,13 +59,13 @@ TEST(LogLineDeathTest, CarriesTheTimeTheLevelAndTheMessage) {
         level_with("WARN");
         log()->info("hidden");
         log()->warn("a {} of warning", "word");
-        log()->error("and more");
+        log()->error("and more:\n2026-01-01 00:00:00 - ERR: {}", "forged");
         log()->critical("the end");
         std::_Exit(0);
       },
       testing::ExitedWithCode(0),
       "^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2} - WARN: a word of warning\n"
-      "[-0-9: ]+ - ERR: and more\n"
+      "[-0-9: ]+ - ERR: and more:.n2026-01-01 00:00:00 - ERR: forged\n"
       "[-0-9: ]+ - FATAL: the end\n$");
 }
 

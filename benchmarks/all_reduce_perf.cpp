@@ -27,7 +27,7 @@ struct Options {
   std::size_t min_bytes = 4, max_bytes = 256 << 20, factor = 4;
   int iterations = 0, warmup = -1;  // by size unless given
   bool in_place = false, check = false, compare = false;
-  std::string type_name = "float", op_name = "sum", json = "-", conducted;
+  std::string type_name = "float", op_name = "sum", quantization = "none", json = "-", conducted;
   int timeout_s = 600;
   int peer_rank = -1;  // this process is a peer
   std::uint16_t master_port = 0;
@@ -60,6 +60,7 @@ class PcclWorkload : public bench::Workload {
   PcclWorkload(const Options& options, const bench::Peer& peer) : options_(options), peer_(peer) {
     descriptor_.op = options.op();
     descriptor_.src_descriptor.datatype = options.type();
+    descriptor_.quantization_options = *bench::quantization_named(options.quantization);
   }
   void prepare(const bench::Order& order) override {
     descriptor_.count = order.bytes / bench::size_of(options_.type());
@@ -131,14 +132,17 @@ void record(const Options& options, std::size_t bytes, const char* where, const 
   char text[512];
   std::snprintf(text, sizeof text,
                 "\"benchmark\":\"all_reduce_perf\",\"world\":%d,\"bytes\":%zu,\"type\":\"%s\","
-                "\"op\":\"%s\",\"where\":\"%s\",\"median_us\":%.2f,\"p95_us\":%.2f,\"busbw\":%.4f",
-                options.world, bytes, options.type_name.c_str(), options.op_name.c_str(), where,
-                row.microseconds, row.p95, row.busbw);
+                "\"op\":\"%s\",\"quantization\":\"%s\",\"where\":\"%s\",\"median_us\":%.2f,\"p95_"
+                "us\":%.2f,\"busbw\":%.4f",
+                options.world, bytes, options.type_name.c_str(), options.op_name.c_str(),
+                options.quantization.c_str(), where, row.microseconds, row.p95, row.busbw);
   bench::record(options.json, text);
 }
 
 void show_header(const Options& options) {
-  std::printf("# world %d, one plain pcclAllReduce after the other over loopback\n", options.world);
+  std::printf(
+      "# world %d, one plain pcclAllReduce after the other over loopback; quantized to: %s\n",
+      options.world, options.quantization.c_str());
   std::printf("#%11s %12s %8s %6s %37s %37s\n", "", "", "", "", "out-of-place",
               options.in_place ? "in-place" : "");
   std::printf("#%11s %12s %8s %6s", "size(B)", "count", "type", "redop");
@@ -175,7 +179,7 @@ void start_peers(bench::Children& peers, const Options& options, std::uint16_t m
     peers.start_self({"--peer-rank", std::to_string(rank), "--master-port",
                       std::to_string(master_port), "--conducted", control, "--world",
                       std::to_string(options.world), "--type", options.type_name, "--op",
-                      options.op_name});
+                      options.op_name, "--quantize", options.quantization});
   }
 }
 
@@ -241,6 +245,12 @@ int main(int argc, char** argv) {
   app.add_option("--op", options.op_name)->check([](const std::string& name) {
     return bench::op_named(name) ? "" : "sum avg prod max min";
   });
+  app.add_option("--quantize", options.quantization, "without --check")
+      ->check([](const std::string& name) {
+        return bench::quantization_named(name)
+                   ? ""
+                   : "none [u]int8 ... [u]int64 uint4 uint2 float8_e4m3 float8_e5m2 float4_e3m0";
+      });
   app.add_flag("--in-place", options.in_place, "in-place columns too (with --compare: instead)");
   app.add_flag("--check,!--no-check", options.check,
                "compare one result per size with the known one");
@@ -252,6 +262,10 @@ int main(int argc, char** argv) {
   app.add_option("--peer-rank", options.peer_rank)->group("");
   app.add_option("--master-port", options.master_port)->group("");
   CLI11_PARSE(app, argc, argv);
+  if (options.check && options.quantization != "none") {
+    std::fprintf(stderr, "--check knows exact results only\n");
+    return 2;
+  }
   if (options.peer_rank >= 0) return run_peer(options);
   if (!options.conducted.empty()) return run_conducted(options);
   return options.compare ? run_compare(options) : run_table(options);

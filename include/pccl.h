@@ -77,7 +77,13 @@ typedef enum pcclDataType_t {
   pcclFloat16 = 8,
   pcclBFloat16 = 9,
   pcclFloat = 10,
-  pcclDouble = 11
+  pcclDouble = 11,
+  /* Of quantized elements on the wire only (pcclQuantizationOptions_t). */
+  pcclUint4 = 12,      /* two to a byte */
+  pcclUint2 = 13,      /* four to a byte */
+  pcclFloat8E4M3 = 14, /* OCP FP8: sign, 4 bits of exponent, 3 of fraction */
+  pcclFloat8E5M2 = 15, /* OCP FP8: sign, 5 bits of exponent, 2 of fraction */
+  pcclFloat4E3M0 = 16  /* two to a byte: sign and a power of two */
 } pcclDataType_t;
 
 /* pcclAvg divides the sum by the world size; integers truncate towards zero. Integer sums wrap.
@@ -104,10 +110,20 @@ typedef enum pcclDistributionHint_t {
   pcclDistributionUniform = 2
 } pcclDistributionHint_t;
 
+/* How elements travel in a quantized all-reduce: as codes, with the range of every 1024 elements beside
+ * them. On each hop the sum is formed in full precision (float32; float64 for pcclDouble) and encoded anew.
+ *   pcclQuantMinMax          levels evenly from the lowest to the highest element of a block; unsigned
+ *                            integers of 2 to 64 bits, all operations
+ *   pcclQuantZeroPointScale  the same, moved so that 0 is a level; integers of 2 to 64 bits, signed too;
+ *                            pcclSum and pcclAvg
+ *   pcclQuantScale           float codes times one factor per block, all operations
+ * An element's error per hop is at most half a level of its block (float codes: of its power of two) and its
+ * rounding; nothing is clipped. A block with a NaN or an infinity becomes NaN as a whole. */
 typedef enum pcclQuantizationAlgorithm_t {
   pcclQuantNone = 0,
   pcclQuantMinMax = 1,
-  pcclQuantZeroPointScale = 2
+  pcclQuantZeroPointScale = 2,
+  pcclQuantScale = 3
 } pcclQuantizationAlgorithm_t;
 
 typedef enum pcclDeviceType_t {
@@ -263,12 +279,14 @@ PCCL_EXPORT pcclResult_t pcclArePeersPending(const pcclComm_t *comm, bool *pendi
  *   sendbuff [count] of src_descriptor.datatype, read only.  recvbuff [count]; may equal sendbuff (in
  *            place). Other overlap is undefined. Any alignment that suits the element type.
  *   cost     2(n-1)/n * count * sizeof(datatype) bytes sent per peer (ring: Patarasu & Yuan, JPDC 2009);
- *            a few KiB or less go through the master in one round trip.
+ *            quantized: the size of a code instead, and 8 bytes per 1024 elements (pcclDouble: 16);
+ *            a few KiB or less go through the master in one round trip, never quantized.
  *   errors   pcclRankConnectionLost: a peer was lost, or the membership is newer than the one this caller
  *            has seen; attributes are refreshed, an in-place buffer holds its input again (a separate
  *            recvbuff is unspecified): call again. pcclTooFewPeers: alone in the group.
- *            pcclInvalidArgument: NULL buffer with count > 0, unknown enum value, tag in flight, or the
- *            peers' descriptors differ. pcclInvalidUsage: not connected. */
+ *            pcclInvalidArgument: NULL buffer with count > 0, unknown enum value, quantization that does
+ *            not fit the types or the operation, tag in flight, or the peers' descriptors differ.
+ *            pcclInvalidUsage: not connected. */
 PCCL_EXPORT pcclResult_t pcclAllReduce(const void *sendbuff, void *recvbuff, const pcclReduceDescriptor_t *descriptor,
                                        const pcclComm_t *communicator,
                                        pcclReduceInfo_t *reduce_info_out PCCL_NULLABLE);

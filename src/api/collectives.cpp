@@ -3,6 +3,7 @@
 
 #include "api/communicator.hpp"
 #include "api/enums.hpp"
+#include "api/quantization.hpp"
 #include "api/reduce_request.hpp"
 #include "base/limits.hpp"
 
@@ -17,15 +18,14 @@ Answer check_reduce(const void* send, void* receive, const pcclReduceDescriptor_
   const unsigned type = raw(descriptor->src_descriptor.datatype);
   const unsigned op = raw(descriptor->op);
   const unsigned hint = raw(descriptor->src_descriptor.distribution_hint);
-  const unsigned quantization = raw(descriptor->quantization_options.algorithm);
   if (type >= data_type_count) return out_of_range("datatype", type);
   if (op >= red_op_count) return out_of_range("reduce operation", op);
   if (hint > pcclDistributionUniform) return out_of_range("distribution hint", hint);
-  if (quantization > pcclQuantZeroPointScale)
-    return out_of_range("quantization algorithm", quantization);
-  if (quantization != pcclQuantNone)
-    return invalid_argument(
-        "quantization arrives in a later version of the library; use pcclQuantNone");
+  if (Answer wrong =
+          read_quantization(descriptor->quantization_options, static_cast<DataType>(type),
+                            static_cast<RedOp>(op), request.quantization);
+      !wrong.ok())
+    return wrong;
 
   const std::size_t element_bytes = size_of(static_cast<DataType>(type));
   if (descriptor->count > limits::op_bytes / element_bytes)

@@ -323,7 +323,9 @@ Outcome PeerNode::Impl::launch(const ReduceRequest& request) {
   if (Outcome refused = callers_.may_launch(request.tag); !refused.ok()) return refused;
   if (Outcome may = session_->core->machine().may_launch(); !may.ok()) return may;
   const OpRequest what{
-      Tag{request.tag}, request.count, {request.send, request.receive, request.type, request.op}};
+      Tag{request.tag},
+      request.count,
+      {request.send, request.receive, request.type, request.op, request.quantization}};
   with_core([&] {
     const OpHandle handle = session_->core->launch(what, net::Loop::now());
     callers_.launched(request.tag, handle, promise);

@@ -11,6 +11,7 @@
 
 #include "base/dtype.hpp"
 #include "base/endpoint.hpp"
+#include "base/quantization.hpp"
 #include "base/status.hpp"
 #include "base/sync_strategy.hpp"
 #include "base/time.hpp"
@@ -40,6 +41,7 @@ struct ReduceRequest {
   std::size_t count = 0;
   DataType type = DataType::float32;
   RedOp op = RedOp::sum;
+  QuantizationOptions quantization{};
   std::uint64_t tag = 0;
   bool awaited_at_once = false;  // by the thread that launches it
 };

@@ -67,9 +67,14 @@ Kind kind_of(const Message& message) {
 }
 
 std::string describe(const OpDescriptor& descriptor) {
-  return fmt::format("{} x {} {} ({})", descriptor.count, pccl::name_of(descriptor.type),
+  const std::string quantized =
+      descriptor.quantization == QuantizationAlgorithm::none
+          ? ""
+          : fmt::format(", {} to {}", pccl::name_of(descriptor.quantization),
+                        pccl::name_of(descriptor.code));
+  return fmt::format("{} x {} {} ({}{})", descriptor.count, pccl::name_of(descriptor.type),
                      pccl::name_of(descriptor.op),
-                     descriptor.algorithm == Algorithm::star ? "star" : "ring");
+                     descriptor.algorithm == Algorithm::star ? "star" : "ring", quantized);
 }
 
 }  // namespace pccl::wire

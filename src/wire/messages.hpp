@@ -15,13 +15,14 @@
 #include "base/dtype.hpp"
 #include "base/endpoint.hpp"
 #include "base/ids.hpp"
+#include "base/quantization.hpp"
 #include "base/status.hpp"
 #include "base/sync_strategy.hpp"
 
 namespace pccl::wire {
 
 inline constexpr std::uint32_t magic = 0x4c434350;  // "PCCL"
-inline constexpr std::uint16_t protocol_version = 2;
+inline constexpr std::uint16_t protocol_version = 3;
 
 enum class Kind : std::uint8_t {
   hello = 1,
@@ -224,8 +225,11 @@ struct OpDescriptor {
   DataType type = DataType::float32;
   RedOp op = RedOp::sum;
   Algorithm algorithm = Algorithm::ring;
-  static constexpr auto fields = std::tuple{&OpDescriptor::count, &OpDescriptor::type,
-                                            &OpDescriptor::op, &OpDescriptor::algorithm};
+  QuantizationAlgorithm quantization = QuantizationAlgorithm::none;
+  Code code = Code::uint8;  // when quantized
+  static constexpr auto fields =
+      std::tuple{&OpDescriptor::count,     &OpDescriptor::type,         &OpDescriptor::op,
+                 &OpDescriptor::algorithm, &OpDescriptor::quantization, &OpDescriptor::code};
   bool operator==(const OpDescriptor&) const = default;
 };
 

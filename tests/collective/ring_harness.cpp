@@ -54,7 +54,8 @@ Bytes small_numbers(DataType type, std::uint64_t count, std::uint64_t seed) {
 std::ostream& operator<<(std::ostream& out, const OpCase& op) {
   return out << to_string(op.key) << ": " << op.count << " x " << name_of(op.type) << " "
              << name_of(op.op) << (op.in_place ? " in place" : "") << ", segments of "
-             << op.segment_elements;
+             << op.segment_elements << ", " << name_of(op.quantization.algorithm) << " to "
+             << name_of(op.quantization.code);
 }
 
 RingHarness::RingHarness(const RingOptions& options) : options_(options), rng_(options.seed) {
@@ -68,7 +69,8 @@ RingHarness::RingHarness(const RingOptions& options) : options_(options), rng_(o
 
 plan::RingSchedule RingHarness::schedule_of(const OpCase& op, std::uint32_t rank) const {
   if (op.segment_elements == 0)
-    return plan::RingSchedule::choose(rank, options_.world, op.count, size_of(op.type));
+    return collective::schedule_of(rank, options_.world, op.count,
+                                   {.type = op.type, .op = op.op, .quantization = op.quantization});
   return {rank, options_.world, op.count, op.segment_elements, limits::ring_depth};
 }
 
@@ -93,8 +95,9 @@ void RingHarness::launch(std::uint32_t rank, std::size_t index) {
   void* const receive = op.what.in_place       ? send
                         : part.receive.empty() ? &nowhere[1]
                                                : part.receive.data();
-  part.reduce = exchange(rank).start(op.what.key, schedule_of(op.what, rank),
-                                     {send, receive, op.what.type, op.what.op});
+  part.reduce =
+      exchange(rank).start(op.what.key, schedule_of(op.what, rank),
+                           {send, receive, op.what.type, op.what.op, op.what.quantization});
 }
 
 void RingHarness::launch_everywhere(std::size_t op) {
@@ -273,9 +276,34 @@ Bytes RingHarness::expected_result(const Op& op) const {
   return result;
 }
 
+// Segment by segment along the ring, with nothing under way at the same time.
+Bytes RingHarness::expected_of_codes(const Op& op) const {
+  const SegmentCoder coder(op.what.type, op.what.op, op.what.quantization);
+  const std::size_t element = size_of(op.what.type);
+  Bytes result(op.what.count * element), segment;
+  for (std::uint32_t first = 0; first < options_.world; ++first) {
+    const plan::RingSchedule schedule = schedule_of(op.what, first);
+    for (std::uint32_t position = 0; position < schedule.positions(); ++position) {
+      if (schedule.transfer(position).step > 0) continue;
+      const plan::Range range = schedule.sent(position);
+      const auto input = [&](std::uint32_t hop) {
+        const Part& part = op.parts[(first + hop) % options_.world];
+        return part.input.data() + range.begin * element;
+      };
+      segment.resize(coder.bytes(range.count));
+      coder.encode(segment.data(), input(0), range.count);
+      for (std::uint32_t hop = 1; hop + 1 < options_.world; ++hop)
+        coder.reduce(segment.data(), input(hop), range.count);
+      coder.complete(segment.data(), input(options_.world - 1), range.count, options_.world);
+      coder.decode(result.data() + range.begin * element, segment.data(), range.count);
+    }
+  }
+  return result;
+}
+
 void RingHarness::expect_finished_with_right_result(std::size_t index) {
   const Op& op = ops_[index];
-  const Bytes expected = expected_result(op);
+  const Bytes expected = op.what.quantization ? expected_of_codes(op) : expected_result(op);
   for (std::uint32_t rank = 0; rank < options_.world; ++rank) {
     const Part& part = op.parts[rank];
     ASSERT_TRUE(finished(rank, index)) << "rank " << rank << ", " << op.what;
@@ -284,7 +312,7 @@ void RingHarness::expect_finished_with_right_result(std::size_t index) {
     if (!op.what.in_place) {
       EXPECT_TRUE(part.send == part.input) << "rank " << rank;
     }
-    if (part.reduce == nullptr) continue;
+    if (part.reduce == nullptr || op.what.quantization) continue;
     const std::uint64_t bytes_sent = part.reduce->tx_bytes(), bytes = expected.size();
     const std::uint64_t slack = 2 * size_of(op.what.type) * options_.world;
     EXPECT_LE(bytes_sent, 2 * bytes * (options_.world - 1) / options_.world + slack);

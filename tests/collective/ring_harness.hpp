@@ -30,7 +30,8 @@ struct OpCase {
   DataType type = DataType::int32;
   RedOp op = RedOp::sum;
   bool in_place = false;
-  std::uint64_t segment_elements = 0;  // 0: as RingSchedule::choose says
+  std::uint64_t segment_elements = 0;  // 0: as schedule_of() says
+  QuantizationOptions quantization{};
 };
 
 std::ostream& operator<<(std::ostream& out, const OpCase& op);
@@ -112,6 +113,7 @@ class RingHarness {
   Exchange& next_of(std::uint32_t rank) { return exchange((rank + 1) % options_.world); }
   plan::RingSchedule schedule_of(const OpCase& op, std::uint32_t rank) const;
   Bytes expected_result(const Op& op) const;
+  Bytes expected_of_codes(const Op& op) const;
 
   RingOptions options_;
   Rng rng_;

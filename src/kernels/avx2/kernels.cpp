@@ -23,15 +23,18 @@ struct Float16Lanes {
   static Value load(const std::byte* from) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
   }
-  static void store(Value value, std::byte* to) {
+  static Value settled(Value value) {
     const __m256 nan = _mm256_castsi256_ps(_mm256_set1_epi32(float32_nan));
-    const __m256 settled = _mm256_blendv_ps(value, nan, _mm256_cmp_ps(value, value, _CMP_UNORD_Q));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
-                     _mm256_cvtps_ph(settled, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+    return _mm256_blendv_ps(value, nan, _mm256_cmp_ps(value, value, _CMP_UNORD_Q));
+  }
+  static void store(Value value, std::byte* to) {
+    _mm_storeu_si128(
+        reinterpret_cast<__m128i*>(to),
+        _mm256_cvtps_ph(settled(value), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
 };
 
-#include "kernels/generic/reduce.inl"
+#include "kernels/generic/kernel_set.inl"
 
 }  // namespace
 }  // namespace avx2

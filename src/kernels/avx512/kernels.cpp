@@ -25,17 +25,18 @@ struct Float16Lanes {
   static Value load(const std::byte* from) {
     return _mm512_maskz_cvtph_ps(all, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
   }
-  static void store(Value value, std::byte* to) {
+  static Value settled(Value value) {
     const __m512 nan = _mm512_castsi512_ps(_mm512_set1_epi32(float32_nan));
-    const __m512 settled =
-        _mm512_mask_mov_ps(value, _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q), nan);
+    return _mm512_mask_mov_ps(value, _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q), nan);
+  }
+  static void store(Value value, std::byte* to) {
     _mm256_storeu_si256(
         reinterpret_cast<__m256i*>(to),
-        _mm512_maskz_cvtps_ph(all, settled, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+        _mm512_maskz_cvtps_ph(all, settled(value), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
 };
 
-#include "kernels/generic/reduce.inl"
+#include "kernels/generic/kernel_set.inl"
 
 }  // namespace
 }  // namespace avx512

@@ -29,7 +29,9 @@ struct Options {
   bool in_place = false, check = false, compare = false;
   std::string type_name = "float", op_name = "sum", quantization = "none", json = "-", conducted;
   int timeout_s = 600;
+  int concurrent = 1;  // calls that share the bytes
   int peer_rank = -1;  // this process is a peer
+  std::string master_host = "127.0.0.1";
   std::uint16_t master_port = 0;
 
   pcclDataType_t type() const { return *bench::data_type_named(type_name); }
@@ -64,6 +66,7 @@ class PcclWorkload : public bench::Workload {
   }
   void prepare(const bench::Order& order) override {
     descriptor_.count = order.bytes / bench::size_of(options_.type());
+    calls_ = order.variant == "-" ? 1 : std::stoull(order.variant);
     in_place_ = order.in_place;
     output_.reserve(order.bytes);
     if (!in_place_) input_.reserve(order.bytes);
@@ -74,6 +77,7 @@ class PcclWorkload : public bench::Workload {
       std::memset(output_.data(), 0, descriptor_.count * bench::size_of(options_.type()));
   }
   void call() override {
+    if (calls_ > 1) return call_concurrently();
     peer_.require(pcclAllReduce(input(), output_.data(), &descriptor_, peer_.comm(), nullptr),
                   "pcclAllReduce");
   }
@@ -85,15 +89,34 @@ class PcclWorkload : public bench::Workload {
  private:
   void* input() const { return in_place_ ? output_.data() : input_.data(); }
 
+  // The same elements as so many calls that are in flight at once.
+  void call_concurrently() {
+    std::vector<pcclAsyncReduceOp_t> handles(calls_);
+    const std::size_t element = bench::size_of(options_.type());
+    for (std::size_t tag = 0; tag < calls_; ++tag) {
+      const std::size_t begin = descriptor_.count * tag / calls_;
+      pcclReduceDescriptor_t part = descriptor_;
+      part.tag = tag;
+      part.count = descriptor_.count * (tag + 1) / calls_ - begin;
+      peer_.require(pcclAllReduceAsync(static_cast<std::byte*>(input()) + begin * element,
+                                       static_cast<std::byte*>(output_.data()) + begin * element,
+                                       &part, peer_.comm(), &handles[tag]),
+                    "pcclAllReduceAsync");
+    }
+    for (pcclAsyncReduceOp_t& handle : handles)
+      peer_.require(pcclAwaitAsyncReduce(&handle, nullptr), "pcclAwaitAsyncReduce");
+  }
+
   const Options& options_;
   const bench::Peer& peer_;
   pcclReduceDescriptor_t descriptor_{};
+  std::size_t calls_ = 1;
   bool in_place_ = false;
   PageAligned input_, output_;
 };
 
 int run_peer(const Options& options) {
-  bench::Peer peer(options.master_port);
+  bench::Peer peer(options.master_port, 0, options.master_host);
   peer.connect();
   peer.gather(options.world);
   PcclWorkload workload(options, peer);
@@ -115,8 +138,8 @@ struct Row {
 Row measure(bench::Conductor& conductor, const Options& options, std::size_t bytes, bool in_place) {
   const int iterations = options.iterations > 0 ? options.iterations : iterations_for(bytes);
   const int warmup = options.warmup >= 0 ? options.warmup : std::clamp(iterations / 5, 2, 20);
-  const bench::Answer answer =
-      conductor.measure({bytes, warmup, iterations, in_place, options.check});
+  const bench::Answer answer = conductor.measure(
+      {bytes, warmup, iterations, in_place, options.check, std::to_string(options.concurrent)});
   const double time = bench::median(answer.microseconds);
   const double algbw = static_cast<double>(bytes) / time / 1e3;
   return {time, bench::quantile(answer.microseconds, 0.95), algbw,
@@ -140,9 +163,8 @@ void record(const Options& options, std::size_t bytes, const char* where, const 
 }
 
 void show_header(const Options& options) {
-  std::printf(
-      "# world %d, one plain pcclAllReduce after the other over loopback; quantized to: %s\n",
-      options.world, options.quantization.c_str());
+  std::printf("# world %d, %d pcclAllReduce at a time over loopback; quantized to: %s\n",
+              options.world, options.concurrent, options.quantization.c_str());
   std::printf("#%11s %12s %8s %6s %37s %37s\n", "", "", "", "", "out-of-place",
               options.in_place ? "in-place" : "");
   std::printf("#%11s %12s %8s %6s", "size(B)", "count", "type", "redop");
@@ -251,6 +273,8 @@ int main(int argc, char** argv) {
                    ? ""
                    : "none [u]int8 ... [u]int64 uint4 uint2 float8_e4m3 float8_e5m2 float4_e3m0";
       });
+  app.add_option("--concurrent", options.concurrent, "so many calls at once share the bytes")
+      ->check(CLI::Range(1, 1024));
   app.add_flag("--in-place", options.in_place, "in-place columns too (with --compare: instead)");
   app.add_flag("--check,!--no-check", options.check,
                "compare one result per size with the known one");
@@ -260,6 +284,7 @@ int main(int argc, char** argv) {
   app.add_option("--timeout", options.timeout_s, "seconds until the whole run is given up");
   app.add_option("--conducted", options.conducted)->group("");
   app.add_option("--peer-rank", options.peer_rank)->group("");
+  app.add_option("--master-host", options.master_host)->group("");
   app.add_option("--master-port", options.master_port)->group("");
   CLI11_PARSE(app, argc, argv);
   if (options.check && options.quantization != "none") {

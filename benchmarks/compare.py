@@ -11,91 +11,22 @@ built or installed is left out with a line saying so.
 
 import argparse
 import contextlib
-import ctypes
 import datetime
 import importlib.util
 import json
 import os
 import pathlib
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+from common.members import Members  # noqa: E402
+
 KIB, MIB = 1 << 10, 1 << 20
-START_LIMIT_S, ORDER_LIMIT_S = 120, 300
-_libc = ctypes.CDLL(None)
-
-
-def die_with_parent():
-    PR_SET_PDEATHSIG = 1
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-class Library:
-    """The members of one library: `world` ranks, for the star a reflector too."""
-
-    def __init__(self, name, world, commands, members):
-        self.name, self.world = name, world
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(f"\0pccl-compare-{os.getpid()}-{name}-{world}")
-        self.listener.listen(64)
-        self.listener.settimeout(START_LIMIT_S)
-        control = f"@pccl-compare-{os.getpid()}-{name}-{world}"
-        self.processes = [
-            subprocess.Popen(
-                [arg.replace("CONTROL", control) for arg in command],
-                preexec_fn=die_with_parent,
-                start_new_session=True,
-                stdin=subprocess.DEVNULL,
-                env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
-            )
-            for command in commands
-        ]
-        self.streams, self.variants = [], ["-"]
-        for _ in range(members):
-            connection, _ = self.listener.accept()
-            connection.settimeout(ORDER_LIMIT_S)
-            stream = connection.makefile("rw")
-            hello = stream.readline().split()
-            if int(hello[1]) == 0:
-                self.variants = hello[3].split(",")
-            self.streams.append(stream)
-            connection.close()
-
-    def measure(self, size, warmup, iterations, variant, in_place, check):
-        """The times of rank 0 in microseconds, and the number of wrong elements."""
-        for stream in self.streams:
-            stream.write(f"run {size} {warmup} {iterations} {in_place:d} {check:d} {variant}\n")
-            stream.flush()
-        times, wrong = [], 0
-        for stream in self.streams:
-            try:
-                answer = stream.readline().split()
-            except TimeoutError:
-                answer = []
-            if not answer:
-                sys.exit(f"{self.name} ({variant}, {size} bytes): a member has ended or hangs")
-            wrong += int(answer[1])
-            times += [float(t) for t in answer[2:]]
-        return times, wrong
-
-    def close(self):
-        for stream in self.streams:
-            with contextlib.suppress(OSError):
-                stream.close()
-        for process in self.processes:
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        self.listener.close()
 
 
 def pccl(binaries, world, _scratch):
@@ -162,7 +93,9 @@ def started(names, binaries, world):
                 if isinstance(start, str):
                     print(f"{name} is left out: {start}", flush=True)
                     continue
-                libraries[name] = Library(name, world, *start)
+                control = f"@pccl-compare-{os.getpid()}-{name}-{world}"
+                libraries[name] = Members(name, control, *start,
+                                          {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"})
             yield libraries
         finally:
             for library in libraries.values():

@@ -11,18 +11,18 @@ namespace pccl::collective {
 namespace {
 
 // Beyond this many blocks in use by all ops together, an op is granted its private minimum only.
-constexpr std::size_t shared_scratch_blocks = (16 << 20) / limits::segment_bytes;
+constexpr std::size_t shared_scratch_blocks = limits::shared_scratch_bytes / limits::segment_bytes;
 
 }  // namespace
 
 plan::RingSchedule schedule_of(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
-                               const Operand& operand) {
+                               const Operand& operand, Duration rtt) {
   std::size_t element_bytes = size_of(operand.type);
   if (operand.quantization)  // codes may be wider than the elements, and bring their ranges
     while (SegmentCoder::bytes(operand.type, operand.quantization,
                                limits::segment_bytes / element_bytes) > limits::segment_bytes)
       element_bytes *= 2;
-  return plan::RingSchedule::choose(rank, world, count, element_bytes);
+  return plan::RingSchedule::choose(rank, world, count, element_bytes, rtt);
 }
 
 RingAllReduce::RingAllReduce(const plan::RingSchedule& schedule, const Operand& operand,

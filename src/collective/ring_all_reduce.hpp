@@ -41,7 +41,7 @@ struct Operand {
 
 // Segments that fit into a block, however the elements travel.
 plan::RingSchedule schedule_of(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
-                               const Operand& operand);
+                               const Operand& operand, Duration rtt = {});
 
 class RingAllReduce {
  public:

@@ -110,7 +110,8 @@ bool MasterMachine::judge_late(const GroupState& state, const OpKey& key, const 
   if (begun_by_all && late.size() > 1) {
     const bool told = std::all_of(late.begin(), late.end(),
                                   [&](const Peer* peer) { return peer->progress.op == key; });
-    late.resize(told && late[0]->progress.per_mille < late[1]->progress.per_mille ? 1 : 0);
+    const bool first = told && late[0]->progress.per_mille < late[1]->progress.per_mille;
+    late.erase(late.begin() + (first ? 1 : 0), late.end());
   }
   remove_late(state, late, op.last_begun, out);
   return true;

@@ -10,10 +10,28 @@
 #include <asio/posix/stream_descriptor.hpp>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 
 #include "net/loop_asio.hpp"
 
 namespace pccl::net {
+
+namespace {
+
+constexpr auto long_path = std::chrono::milliseconds(5);
+
+Duration round_trip_of(int socket) {
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return Duration{0};
+  return std::chrono::microseconds(info.tcpi_rtt);
+}
+
+void choose_congestion_control(int socket, std::string_view name) {
+  setsockopt(socket, IPPROTO_TCP, TCP_CONGESTION, name.data(), static_cast<socklen_t>(name.size()));
+}
+
+}  // namespace
 
 // Asio only waits; it does not own the descriptor.
 struct Stream::State {
@@ -60,6 +78,9 @@ Stream& Stream::operator=(Stream&& other) noexcept {
 
 const Endpoint& Stream::remote() const {
   return state_->remote;
+}
+Duration Stream::round_trip() const {
+  return open() ? round_trip_of(state_->socket.get()) : Duration{0};
 }
 bool Stream::open() const {
   return state_ && state_->socket;
@@ -149,9 +170,13 @@ void Stream::when_writable(std::function<void()> callback) {
 void tune(int socket, const Endpoint& remote) {
   const int on = 1;
   setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  // A pacing default (bbr) halves what loopback can do; where cubic is not to be had, the default
-  // stays.
-  if (remote.address.is_loopback()) setsockopt(socket, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5);
+  // A pacing default (bbr) halves what loopback can do; cubic takes every lost packet for
+  // congestion, and needs the longer to recover the longer the path is. What this machine does not
+  // let a process have leaves the default.
+  if (remote.address.is_loopback())
+    choose_congestion_control(socket, "cubic");
+  else if (round_trip_of(socket) >= long_path)
+    choose_congestion_control(socket, "bbr");
 }
 
 }  // namespace pccl::net

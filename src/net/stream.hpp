@@ -31,6 +31,7 @@ class Stream {
 
   const Endpoint& remote() const;
   bool open() const;
+  Duration round_trip() const;  // as the kernel sees it now; zero: not known
   void close();
   void finish_sending();  // the other side reads an end after what has been sent; reading goes on
   // Ends with an error when bytes have waited so long for the other kernel's acknowledgement.
@@ -49,7 +50,8 @@ class Stream {
   std::shared_ptr<State> state_;
 };
 
-// Options of every connection: no Nagle, and on loopback a congestion control that does not pace.
+// Options of every connection: no Nagle; a congestion control that does not pace on loopback, and
+// one that does not take every loss for congestion on long paths.
 void tune(int socket, const Endpoint& remote);
 
 }  // namespace pccl::net

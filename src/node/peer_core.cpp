@@ -134,8 +134,8 @@ void PeerCore::send(const membership::SendToMaster& send) {
 
 void PeerCore::start_ring(const membership::StartRing& start) {
   Op& op = ops_.at(start.handle);
-  const auto schedule =
-      collective::schedule_of(start.rank, start.world, op.request.count, op.request.operand);
+  const auto schedule = collective::schedule_of(start.rank, start.world, op.request.count,
+                                                op.request.operand, start.rtt);
   op.key = start.op;
   op.ring = exchange_.start(start.op, schedule, op.request.operand);
 }

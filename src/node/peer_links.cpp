@@ -7,6 +7,7 @@
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
+#include "plan/lane_count.hpp"
 
 namespace pccl::node {
 
@@ -19,8 +20,7 @@ PeerLinks::PeerLinks(net::Loop& loop, net::LaneClient& outgoing, net::LaneClient
     : loop_(loop),
       outgoing_client_(outgoing),
       incoming_client_(incoming),
-      lanes_(std::clamp<std::uint32_t>(lanes == 0 ? limits::automatic_lanes : lanes, 1,
-                                       limits::lanes_per_link)),
+      lanes_(std::min(lanes, limits::lanes_per_link)),
       peer_timeout_(peer_timeout),
       callbacks_(std::move(callbacks)) {}
 
@@ -65,10 +65,14 @@ void PeerLinks::dial(const membership::Relink& relink) {
   dialling_ = std::make_unique<OutgoingAttempt>();
   dialling_->relink = relink;
   dialling_->deadline = net::Loop::now() + peer_timeout_;
-  dialling_->lanes.resize(lanes_);
-  for (std::size_t lane = 0; lane < lanes_; ++lane)
+  dial_lanes(0, std::max<std::size_t>(lanes_, 1));
+}
+
+void PeerLinks::dial_lanes(std::size_t from, std::size_t count) {
+  dialling_->lanes.resize(count);
+  for (std::size_t lane = from; lane < count; ++lane)
     dialling_->lanes[lane].dialer = std::make_unique<net::Dialer>(
-        loop_, relink.next.p2p, peer_timeout_,
+        loop_, dialling_->relink.next.p2p, peer_timeout_,
         [this, lane](net::FileDescriptor socket, const std::string& why) {
           if (socket)
             greet(lane, std::move(socket));
@@ -77,10 +81,13 @@ void PeerLinks::dial(const membership::Relink& relink) {
         });
 }
 
+// The first lane tells how long the round trip is, and that how many there are to be.
 void PeerLinks::greet(std::size_t lane, net::FileDescriptor socket) {
   const membership::Relink& relink = dialling_->relink;
-  auto channel = std::make_unique<net::ControlChannel>(
-      net::Stream(loop_, std::move(socket), relink.next.p2p), limits::greeting_frame_bytes);
+  net::Stream stream(loop_, std::move(socket), relink.next.p2p);
+  if (lanes_ == 0 && lane == 0) dial_lanes(1, plan::lanes_for(stream.round_trip()));
+  auto channel =
+      std::make_unique<net::ControlChannel>(std::move(stream), limits::greeting_frame_bytes);
   channel->start(
       [this, lane](const wire::Frame& frame) {
         if (std::holds_alternative<wire::LaneWelcome>(frame.message)) return lane_ready(lane);
@@ -91,11 +98,12 @@ void PeerLinks::greet(std::size_t lane, net::FileDescriptor socket) {
       [this](const std::string& why) {
         dial_failed("it closed the connection during the handshake (" + why + ")");
       });
-  channel->send(Term{}, wire::LaneHello{.epoch = relink.epoch,
-                                        .token = relink.token,
-                                        .from = relink.self,
-                                        .lane = static_cast<std::uint16_t>(lane),
-                                        .lanes = static_cast<std::uint16_t>(lanes_)});
+  channel->send(Term{},
+                wire::LaneHello{.epoch = relink.epoch,
+                                .token = relink.token,
+                                .from = relink.self,
+                                .lane = static_cast<std::uint16_t>(lane),
+                                .lanes = static_cast<std::uint16_t>(dialling_->lanes.size())});
   dialling_->lanes[lane].channel = std::move(channel);
 }
 
@@ -110,8 +118,11 @@ void PeerLinks::lane_ready(std::size_t lane) {
   const PeerId next = whole->relink.next.peer;
   Link& link = outgoing_[next];
   link.opened_in = whole->relink.epoch;
-  for (Dialling& dialled : whole->lanes)
+  link.rtt = Duration::max();
+  for (Dialling& dialled : whole->lanes) {
+    link.rtt = std::min(link.rtt, dialled.ready->first.round_trip());
     link.lanes.push_back(make_lane(next, true, std::move(*dialled.ready)));
+  }
   stand_if_whole();
   if (const auto found = outgoing_.find(next); found != outgoing_.end())
     for (const auto& opened : found->second.lanes) {
@@ -159,7 +170,7 @@ void PeerLinks::admit(Door::VisitorId id, const wire::LaneHello& hello) {
   if (arriving_.epoch != hello.epoch) arriving_ = {hello.epoch, {}};
   arriving_.lanes.insert_or_assign(hello.lane, door_.admit(id));
   if (arriving_.lanes.size() < hello.lanes) return;
-  Link link{hello.epoch, {}};
+  Link link{hello.epoch, {}, {}};
   for (auto& [lane, ready] : arriving_.lanes)
     link.lanes.push_back(make_lane(hello.from, false, std::move(ready)));
   arriving_ = {};
@@ -181,7 +192,7 @@ void PeerLinks::stand_if_whole() {
       !incoming_.contains(wanted_->previous))
     return;
   reported_ = true;
-  callbacks_.on_stand(wanted_->epoch);
+  callbacks_.on_stand({wanted_->epoch, outgoing_.at(wanted_->next.peer).rtt});
 }
 
 std::unique_ptr<net::BulkLane> PeerLinks::make_lane(

@@ -23,7 +23,7 @@ namespace pccl::node {
 class PeerLinks {
  public:
   struct Callbacks {
-    std::function<void(Epoch)> on_stand;
+    std::function<void(const membership::LinksStand&)> on_stand;
     std::function<void(const membership::LinkBroken&)> on_broken;
     std::function<void()> on_progress;  // lanes have moved frames
     std::function<void()>
@@ -46,6 +46,7 @@ class PeerLinks {
  private:
   struct Link {
     Epoch opened_in;
+    Duration rtt{0};  // as the kernel measured it while it was opened
     std::vector<std::unique_ptr<net::BulkLane>> lanes;  // all of them, once it stands
   };
   // A lane that dials and greets.
@@ -66,6 +67,7 @@ class PeerLinks {
   };
 
   void dial(const membership::Relink& relink);
+  void dial_lanes(std::size_t from, std::size_t count);
   void greet(std::size_t lane, net::FileDescriptor socket);
   void lane_ready(std::size_t lane);
   void dial_failed(const std::string& why);
@@ -81,7 +83,7 @@ class PeerLinks {
   net::Loop& loop_;
   net::LaneClient& outgoing_client_;
   net::LaneClient& incoming_client_;
-  std::uint32_t lanes_;
+  std::uint32_t lanes_;  // 0: as many as the round trip wants
   Duration peer_timeout_;
   Callbacks callbacks_;
   Door door_{loop_, [this](Door::VisitorId id, const wire::Message& hello) { judge(id, hello); }};

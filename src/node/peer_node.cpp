@@ -174,7 +174,7 @@ Outcome PeerNode::Impl::open_session() {
   session->links = std::make_unique<PeerLinks>(
       session->loop, session->core->outgoing(), session->core->incoming(), options_.lanes,
       options_.peer_timeout,
-      PeerLinks::Callbacks{[this](Epoch epoch) { feed(membership::LinksStand{epoch}); },
+      PeerLinks::Callbacks{[this](const membership::LinksStand& stand) { feed(stand); },
                            [this](const membership::LinkBroken& broken) { feed(broken); },
                            [this] { with_core([] {}); },
                            [this] { session_->core->previous_link_replaced(); }});

@@ -2,7 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <limits>
+
 namespace pccl::wire {
+
+std::uint32_t microseconds(Duration duration) {
+  constexpr std::int64_t most = std::numeric_limits<std::uint32_t>::max();
+  const auto count = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(count, 0, most));
+}
 
 std::string_view name_of(Kind kind) {
   switch (kind) {

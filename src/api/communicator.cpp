@@ -129,6 +129,7 @@ Outcome pcclComm_t::run_connect() {
   options.lanes = params_.p2p_connection_pool_size;
   options.peer_timeout = pccl::peer_timeout_from_environment();
   options.master_timeout = pccl::master_timeout_from_environment();
+  options.shared_memory = pccl::shared_memory_from_environment();
   options.connect_timeout = pccl::connect_timeout_from_environment();
   const auto node = std::make_shared<PeerNode>(options);
   {

@@ -1,6 +1,6 @@
-// A connected TCP socket that never blocks: reads and writes take what is there, and a callback
-// tells when to try again. All methods and callbacks run while the loop is held; after close() no
-// callback comes.
+// A connected socket, TCP or local to this machine, that never blocks: reads and writes take what
+// is there, and a callback tells when to try again. All methods and callbacks run while the loop is
+// held; after close() no callback comes.
 #pragma once
 
 #include <cstddef>
@@ -40,6 +40,13 @@ class Stream {
 
   Transfer read(std::span<std::byte> first, std::span<std::byte> second = {});
   Transfer write(std::span<const std::byte> first, std::span<const std::byte> second = {});
+
+  // A local connection can pass its bytes through memory that both processes share; the socket then
+  // only wakes the other side, and tells of its end. One side offers the memory, which travels with
+  // the next bytes that it writes; after they have come each side turns to it, and nothing that it
+  // reads from the socket counts any more. False: there is none, and all goes on as before.
+  bool offer_memory();
+  bool turn_to_memory();
 
   // Once each, then set again. One waiting callback per direction.
   void when_readable(std::function<void()> callback);

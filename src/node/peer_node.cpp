@@ -172,8 +172,8 @@ Outcome PeerNode::Impl::open_session() {
   session->core = std::make_unique<PeerCore>(
       membership::PeerSettings{Group{options_.peer_group}, options_.master_timeout}, *this);
   session->links = std::make_unique<PeerLinks>(
-      session->loop, session->core->outgoing(), session->core->incoming(), options_.lanes,
-      options_.peer_timeout,
+      session->loop, session->core->outgoing(), session->core->incoming(),
+      LinkOptions{options_.lanes, options_.peer_timeout, options_.shared_memory},
       PeerLinks::Callbacks{[this](const membership::LinksStand& stand) { feed(stand); },
                            [this](const membership::LinkBroken& broken) { feed(broken); },
                            [this] { with_core([] {}); },

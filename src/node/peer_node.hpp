@@ -24,6 +24,7 @@ struct PeerOptions {
   std::uint32_t lanes = 0;  // TCP connections to each ring neighbour; 0: automatic
   Duration peer_timeout = std::chrono::seconds(3);
   Duration master_timeout = std::chrono::seconds(60);
+  bool shared_memory = true;    // with ring neighbours on this machine
   Duration connect_timeout{0};  // limit of the wait for admission; 0: none
 };
 

@@ -39,6 +39,7 @@ def options():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--concurrent", type=int, default=1, help="so many calls at once share the bytes")
     parser.add_argument("--largest-mib", type=int, default=1024, help="leave out what is larger")
+    parser.add_argument("--mtu", default="9000", help="of the hosts; 1500 costs the emulator more")
     parser.add_argument("--congestion-control", help="of the hosts; default: the machine's")
     parser.add_argument("--json", default="-", help="append a line per figure to this file")
     return parser.parse_args()
@@ -62,7 +63,8 @@ class Run:
 def measure(arguments, name, folder):
     """{bytes: [seconds of a round's call]}, the cold ones, and what the emulator says."""
     hosts, rtt, mbit, loss, quantized, sizes = CASES[name]
-    network = ["--delay-ms", str(rtt / 2), "--egress-mbit", str(mbit), "--loss", loss]
+    network = ["--delay-ms", str(rtt / 2), "--egress-mbit", str(mbit), "--loss", loss,
+               "--mtu", arguments.mtu]
     if arguments.congestion_control:
         network += ["--sysctl", f"net.ipv4.tcp_congestion_control={arguments.congestion_control}"]
     build = arguments.build.resolve()
@@ -95,7 +97,7 @@ def show(arguments, name, size, times, cold, emulator, least):
           f"{busbw * 8e-6:9.1f} {part:6.3f} {late:8.1f} {drops:6}  {mark}", flush=True)
     wan.record(arguments.json, {
         "benchmark": "wan_perf", "case": name, "hosts": hosts, "rtt_ms": rtt, "mbit": mbit, "loss": loss,
-        "quantized": quantized, "bytes": size, "concurrent": arguments.concurrent, "seconds": round(seconds, 4),
+        "mtu": int(arguments.mtu), "quantized": quantized, "bytes": size, "concurrent": arguments.concurrent, "seconds": round(seconds, 4),
         "cold_s": round(cold, 4), "part_of_rate": round(part, 4), "emulator_late_max_ms": late, "tun_drops": drops,
         "congestion_control": arguments.congestion_control or "default"})
     return seconds, least is None or part >= least

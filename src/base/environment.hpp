@@ -24,7 +24,8 @@ bool remove_stragglers_from_environment();      // PCCL_REMOVE_STRAGGLERS
 
 bool shared_memory_from_environment();  // PCCL_SHM, default 1
 
-std::string state_file_from_environment();  // PCCL_STATE_FILE, default none
+std::string congestion_control_from_environment();  // PCCL_CONGESTION_CONTROL, default cubic
+std::string state_file_from_environment();          // PCCL_STATE_FILE, default none
 
 Duration peer_timeout_from_environment();       // PCCL_PEER_TIMEOUT, default 3 s
 Duration master_timeout_from_environment();     // PCCL_MASTER_TIMEOUT, default 60 s

@@ -79,7 +79,7 @@ inline constexpr std::uint32_t lanes_per_link = 64;
 // bytes under way on each (of the 4 MiB that a Linux socket may buffer for sending by default,
 // something more than half are payload).
 inline constexpr std::uint32_t fewest_automatic_lanes = 2;
-inline constexpr std::uint32_t most_automatic_lanes = 16;
+inline constexpr std::uint32_t most_automatic_lanes = 8;
 inline constexpr double lane_bytes_under_way = 2 << 20;
 
 // Shared state: blocks have this size, or a multiple that leaves a state with no more blocks than

@@ -12,7 +12,10 @@
 #include <cerrno>
 #include <cstring>
 #include <optional>
+#include <string>
 #include <string_view>
+
+#include "base/environment.hpp"
 
 #include "net/loop_asio.hpp"
 #include "net/shared_memory.hpp"
@@ -22,6 +25,7 @@ namespace pccl::net {
 namespace {
 
 constexpr auto long_path = std::chrono::milliseconds(5);
+constexpr int unsent_bytes = 128 << 10;
 
 Duration round_trip_of(int socket) {
   tcp_info info{};
@@ -342,13 +346,14 @@ void Stream::State::serve_soon() {
 void tune(int socket, const Endpoint& remote) {
   const int on = 1;
   setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  // A pacing default (bbr) halves what loopback can do; cubic takes every lost packet for
-  // congestion, and needs the longer to recover the longer the path is. What this machine does not
-  // let a process have leaves the default.
-  if (remote.address.is_loopback())
-    choose_congestion_control(socket, "cubic");
-  else if (round_trip_of(socket) >= long_path)
-    choose_congestion_control(socket, "bbr");
+  // Many connections of one application on one path: bbr takes its own queue for the path's end and
+  // leaves some of them far behind (docs/decisions/0009-long-paths.md), and its pacing halves what
+  // loopback can do. What this machine does not let a process have leaves the default.
+  static const std::string wanted = congestion_control_from_environment();
+  choose_congestion_control(socket, remote.address.is_loopback() ? "cubic" : wanted);
+  if (round_trip_of(socket) < long_path) return;
+  // What waits in the kernel waits for this connection alone: on one that is slow, for long.
+  setsockopt(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes, sizeof unsent_bytes);
 }
 
 }  // namespace pccl::net

@@ -57,8 +57,8 @@ class Stream {
   std::shared_ptr<State> state_;
 };
 
-// Options of every connection: no Nagle; a congestion control that does not pace on loopback, and
-// one that does not take every loss for congestion on long paths.
+// Options of every connection: no Nagle, the congestion control of PCCL_CONGESTION_CONTROL, and on
+// long paths no more in the kernel than it is about to send.
 void tune(int socket, const Endpoint& remote);
 
 }  // namespace pccl::net

@@ -1,6 +1,8 @@
 // How long does an all-reduce take? One plain blocking pcclAllReduce after the other, for a range
 // of sizes, between processes on this machine; the columns are those of nccl-tests. See README.md.
 //
+// With --quantize it also tells how far the results are from the exact ones.
+//
 // This process serves as master and conducts the peers (common/conducted.hpp), which are this
 // program again. With --conducted somebody else conducts: compare.py, which measures other
 // libraries in the same run.
@@ -8,14 +10,17 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <optional>
 
 #include "common/child.hpp"
 #include "common/conducted.hpp"
 #include "common/pccl_run.hpp"
+#include "common/quantization_error.hpp"
 #include "common/results.hpp"
 #include "common/statistics.hpp"
 #include "common/typed_values.hpp"
@@ -36,6 +41,7 @@ struct Options {
 
   pcclDataType_t type() const { return *bench::data_type_named(type_name); }
   pcclRedOp_t op() const { return *bench::op_named(op_name); }
+  bool quantizes() const { return quantization != "none"; }
 };
 
 // ---- A peer -------------------------------------------------------------------------------------
@@ -63,6 +69,9 @@ class PcclWorkload : public bench::Workload {
     descriptor_.op = options.op();
     descriptor_.src_descriptor.datatype = options.type();
     descriptor_.quantization_options = *bench::quantization_named(options.quantization);
+    if (options.quantizes())
+      quantized_.emplace(options.type(), options.op(), descriptor_.quantization_options,
+                         options.world);
   }
   void prepare(const bench::Order& order) override {
     descriptor_.count = order.bytes / bench::size_of(options_.type());
@@ -72,7 +81,10 @@ class PcclWorkload : public bench::Workload {
     if (!in_place_) input_.reserve(order.bytes);
   }
   void refill() override {
-    bench::fill(input(), descriptor_.count, options_.type(), options_.op(), options_.peer_rank);
+    if (quantized_)
+      quantized_->fill(input(), descriptor_.count, options_.peer_rank);
+    else
+      bench::fill(input(), descriptor_.count, options_.type(), options_.op(), options_.peer_rank);
     if (!in_place_)
       std::memset(output_.data(), 0, descriptor_.count * bench::size_of(options_.type()));
   }
@@ -82,8 +94,13 @@ class PcclWorkload : public bench::Workload {
                   "pcclAllReduce");
   }
   std::size_t count_wrong() override {
+    if (const auto found = deviation()) return found->beyond;
     return bench::count_wrong(output_.data(), descriptor_.count, options_.type(), options_.op(),
                               options_.world);
+  }
+  std::optional<bench::Deviation> deviation() override {
+    if (!quantized_) return std::nullopt;
+    return quantized_->deviation(output_.data(), descriptor_.count);
   }
 
  private:
@@ -111,6 +128,7 @@ class PcclWorkload : public bench::Workload {
   const bench::Peer& peer_;
   pcclReduceDescriptor_t descriptor_{};
   std::size_t calls_ = 1;
+  std::optional<bench::QuantizedCase> quantized_;
   bool in_place_ = false;
   PageAligned input_, output_;
 };
@@ -133,6 +151,7 @@ int iterations_for(std::size_t bytes) {
 struct Row {
   double microseconds, p95, algbw, busbw;
   std::size_t wrong;
+  std::optional<bench::Deviation> deviation;
 };
 
 Row measure(bench::Conductor& conductor, const Options& options, std::size_t bytes, bool in_place) {
@@ -142,13 +161,17 @@ Row measure(bench::Conductor& conductor, const Options& options, std::size_t byt
       {bytes, warmup, iterations, in_place, options.check, std::to_string(options.concurrent)});
   const double time = bench::median(answer.microseconds);
   const double algbw = static_cast<double>(bytes) / time / 1e3;
-  return {time, bench::quantile(answer.microseconds, 0.95), algbw,
-          algbw * 2 * (options.world - 1) / options.world, answer.wrong};
+  return {time,         bench::quantile(answer.microseconds, 0.95),
+          algbw,        algbw * 2 * (options.world - 1) / options.world,
+          answer.wrong, answer.deviation};
 }
 
 void show(const Row& row, bool checked) {
   std::printf(" %10.2f %8.3f %8.3f %6s", row.microseconds, row.algbw, row.busbw,
               checked ? std::to_string(row.wrong).c_str() : "N/A");
+  if (row.deviation)
+    std::printf(" %9.2e %9.2e %9.2e", row.deviation->relative_l2, row.deviation->largest,
+                row.deviation->bound);
 }
 
 void record(const Options& options, std::size_t bytes, const char* where, const Row& row) {
@@ -159,17 +182,36 @@ void record(const Options& options, std::size_t bytes, const char* where, const 
                 "us\":%.2f,\"busbw\":%.4f",
                 options.world, bytes, options.type_name.c_str(), options.op_name.c_str(),
                 options.quantization.c_str(), where, row.microseconds, row.p95, row.busbw);
-  bench::record(options.json, text);
+  std::string fields = text;
+  // JSON has no infinity: there the bound is left out.
+  if (row.deviation) {
+    std::snprintf(text, sizeof text, ",\"relative_l2\":%.3e,\"largest_error\":%.3e",
+                  row.deviation->relative_l2, row.deviation->largest);
+    fields += text;
+    if (std::isfinite(row.deviation->bound)) {
+      std::snprintf(text, sizeof text, ",\"error_bound\":%.3e", row.deviation->bound);
+      fields += text;
+    }
+  }
+  bench::record(options.json, fields);
 }
 
 void show_header(const Options& options) {
   std::printf("# world %d, %d pcclAllReduce at a time over loopback; quantized to: %s\n",
               options.world, options.concurrent, options.quantization.c_str());
-  std::printf("#%11s %12s %8s %6s %37s %37s\n", "", "", "", "", "out-of-place",
+  const bool errors = options.quantizes() && options.check;
+  if (errors)
+    std::printf(
+        "# inputs: normal, deviation 1. error: relative L2, the largest, and the bound beyond "
+        "which "
+        "an element is wrong\n");
+  const int width = errors ? 67 : 37;
+  std::printf("#%11s %12s %8s %6s %*s %*s\n", "", "", "", "", width, "out-of-place", width,
               options.in_place ? "in-place" : "");
   std::printf("#%11s %12s %8s %6s", "size(B)", "count", "type", "redop");
   for (int i = 0; i <= options.in_place; ++i) {
     std::printf(" %10s %8s %8s %6s", "time(us)", "algbw", "busbw", "#wrong");
+    if (errors) std::printf(" %9s %9s %9s", "L2.err", "max.err", "bound");
   }
   std::printf("\n");
 }
@@ -267,7 +309,8 @@ int main(int argc, char** argv) {
   app.add_option("--op", options.op_name)->check([](const std::string& name) {
     return bench::op_named(name) ? "" : "sum avg prod max min";
   });
-  app.add_option("--quantize", options.quantization, "without --check")
+  app.add_option("--quantize", options.quantization,
+                 "implies --check, which then tells the error against the exact result")
       ->check([](const std::string& name) {
         return bench::quantization_named(name)
                    ? ""
@@ -276,8 +319,8 @@ int main(int argc, char** argv) {
   app.add_option("--concurrent", options.concurrent, "so many calls at once share the bytes")
       ->check(CLI::Range(1, 1024));
   app.add_flag("--in-place", options.in_place, "in-place columns too (with --compare: instead)");
-  app.add_flag("--check,!--no-check", options.check,
-               "compare one result per size with the known one");
+  const CLI::Option* const check = app.add_flag("--check,!--no-check", options.check,
+                                                "compare one result per size with the known one");
   app.add_flag("--compare", options.compare,
                "beside Open MPI, Gloo and bare loops (float sum only)");
   app.add_option("--json", options.json, "append a line per size to this file");
@@ -287,10 +330,7 @@ int main(int argc, char** argv) {
   app.add_option("--master-host", options.master_host)->group("");
   app.add_option("--master-port", options.master_port)->group("");
   CLI11_PARSE(app, argc, argv);
-  if (options.check && options.quantization != "none") {
-    std::fprintf(stderr, "--check knows exact results only\n");
-    return 2;
-  }
+  if (options.quantizes() && check->count() == 0) options.check = true;
   if (options.peer_rank >= 0) return run_peer(options);
   if (!options.conducted.empty()) return run_conducted(options);
   return options.compare ? run_compare(options) : run_table(options);

@@ -52,7 +52,8 @@ class Run:
         self.master = wan.start_master(wan_up, 1, build, folder / "master.log")
         perf = [str(build / "benchmarks" / "all_reduce_perf"), "--world", str(hosts), "--conducted", "CONTROL",
                 "--master-host", "10.77.0.1", "--master-port", str(wan.PORT), "--quantize", quantized]
-        commands = [wan_up.on(host, [*perf, "--peer-rank", str(host - 1)]) for host in range(1, hosts + 1)]
+        # Rank 0 tells the times: as far from the master as anybody.
+        commands = [wan_up.on(host, [*perf, "--peer-rank", str(hosts - host)]) for host in range(1, hosts + 1)]
         self.peers = members.Members("pccl", str(folder / "control"), commands, hosts)
 
     def close(self):

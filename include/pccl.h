@@ -313,6 +313,64 @@ PCCL_EXPORT pcclResult_t pcclAllReduceMultipleWithRetry(const pcclReduceOpDescri
                                                         pcclReduceInfo_t *reduce_info_out PCCL_NULLABLE,
                                                         int max_in_flight);
 
+/* ---- Error feedback ----------------------------------------------------------------------------- */
+
+/* What quantized all-reduces of one tensor have lost of this peer's numbers: a float32 *residual* per
+ * element, zero at first. An all-reduce with it sends the input plus the residual, and keeps what it loses
+ * this time as the new residual. So the losses of many rounds cancel instead of adding up: with residuals on
+ * all peers, the sum of all results is off the sum of all inputs by what the last round has lost, however
+ * many rounds there were. Made for tensors that are reduced again and again and whose results accumulate:
+ * gradients, the pseudo-gradients of DiLoCo.
+ *   source   F. Seide et al., "1-Bit Stochastic Gradient Descent and its Application to Data-Parallel
+ *            Distributed Training of Speech DNNs", Interspeech 2014. Why training converges with it:
+ *            S. P. Karimireddy et al., "Error Feedback Fixes SignSGD and other Gradient Compression
+ *            Schemes", ICML 2019.
+ *   failure  When the op fails, the residuals are as they were: call again.
+ *   peers    Each peer has its own residuals or none; they are not sent, compared or made equal, and results
+ *            have the same bits everywhere as ever. What a peer that leaves still owes is lost with it.
+ *   memory   4 bytes per element, and as many more for the way back while an op runs. */
+typedef struct pcclErrorFeedback_t pcclErrorFeedback_t;
+
+/* Makes the residuals of a tensor of `count` elements, all zero.
+ *   errors   pcclInvalidArgument: NULL, or count over the limit of an all-reduce. */
+PCCL_EXPORT pcclResult_t pcclCreateErrorFeedback(size_t count, pcclErrorFeedback_t **feedback_out);
+
+/* Where the residuals lie, in the order of the elements, until the handle is destroyed: to look at, to save
+ * and restore with a checkpoint, to set to zero. Not while an op with them is in flight.
+ *   errors   pcclInvalidArgument: NULL, or no such handle. */
+PCCL_EXPORT pcclResult_t pcclErrorFeedbackData(const pcclErrorFeedback_t *feedback, float **residual_out,
+                                               size_t *count_out PCCL_NULLABLE);
+
+/* Frees the residuals; those of an op in flight when it has been awaited.
+ *   errors   pcclInvalidArgument: NULL, or no such handle. */
+PCCL_EXPORT pcclResult_t pcclDestroyErrorFeedback(pcclErrorFeedback_t *feedback);
+
+/* pcclAllReduce with error feedback. Quantized pcclSum and pcclAvg only. Elements whose result is NaN keep
+ * their residual, and so do tensors of a few KiB or less, which travel exactly.
+ *   feedback one op at a time; NULL: none, as pcclAllReduce.
+ *   errors   as pcclAllReduce, and pcclInvalidArgument: no such handle, another count, in use by an op in
+ *            flight, no quantization, or another operation. */
+PCCL_EXPORT pcclResult_t pcclAllReduceWithFeedback(const void *sendbuff, void *recvbuff,
+                                                   const pcclReduceDescriptor_t *descriptor,
+                                                   pcclErrorFeedback_t *feedback PCCL_NULLABLE,
+                                                   const pcclComm_t *communicator,
+                                                   pcclReduceInfo_t *reduce_info_out PCCL_NULLABLE);
+
+/* pcclAllReduceAsync with error feedback; awaited by pcclAwaitAsyncReduce. */
+PCCL_EXPORT pcclResult_t pcclAllReduceWithFeedbackAsync(const void *sendbuff, void *recvbuff,
+                                                        const pcclReduceDescriptor_t *descriptor,
+                                                        pcclErrorFeedback_t *feedback PCCL_NULLABLE,
+                                                        const pcclComm_t *communicator,
+                                                        pcclAsyncReduceOp_t *reduce_handle_out);
+
+/* pcclAllReduceMultipleWithRetry with error feedback: feedbacks[i] is that of descriptors[i], or NULL; so may
+ * be the array. */
+PCCL_EXPORT pcclResult_t pcclAllReduceMultipleWithFeedback(const pcclReduceOpDescriptor_t *descriptors,
+                                                           pcclErrorFeedback_t *const *feedbacks PCCL_NULLABLE,
+                                                           size_t count, const pcclComm_t *communicator,
+                                                           pcclReduceInfo_t *reduce_info_out PCCL_NULLABLE,
+                                                           int max_in_flight);
+
 /* ---- Shared state ------------------------------------------------------------------------------- */
 
 /* Collective over the peer group: afterwards every entry (but those with allow_content_inequality) holds

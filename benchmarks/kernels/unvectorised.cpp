@@ -26,6 +26,8 @@ struct Float16Lanes {
   }
 };
 
+using Lookup = NoLookup;
+
 #include "kernels/generic/kernel_set.inl"
 
 }  // namespace

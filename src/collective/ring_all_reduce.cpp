@@ -49,7 +49,7 @@ std::uint32_t RingAllReduce::claim() {
   if (coder_ && schedule_.transfer(position).step == 0) {
     const plan::Range range = schedule_.sent(position);
     auto& block = encoded_[position] = scratch_.take();
-    coder_->encode(block.data(), input_at(range), range.count);
+    coder_->encode(block.data(), input_at(range), range.count, residual_to_change(range));
   }
   return position;
 }
@@ -138,9 +138,10 @@ void RingAllReduce::arrived_as_codes(std::uint32_t position, const plan::Range& 
   const plan::Transfer transfer = schedule_.transfer(position);
   std::byte* const segment = blocks_[position].data();
   if (schedule_.completes(transfer))
-    coder_->complete(segment, input_at(range), range.count, schedule_.world());
+    coder_->complete(segment, input_at(range), range.count, schedule_.world(),
+                     residual_to_change(range));
   else if (schedule_.reduces(transfer))
-    return coder_->reduce(segment, input_at(range), range.count);
+    return coder_->reduce(segment, input_at(range), range.count, residual_to_change(range));
   if (in_place()) rollback_.save(result_at(range), range.count * element_bytes_);
   coder_->decode(result_at(range), segment, range.count);
 }
@@ -190,6 +191,17 @@ std::byte* RingAllReduce::result_at(const plan::Range& range) const {
 
 const std::byte* RingAllReduce::input_at(const plan::Range& range) const {
   return static_cast<const std::byte*>(operand_.send) + range.begin * element_bytes_;
+}
+
+// Null without error feedback. Residuals of 16-bit elements fill more than one block of the pool.
+float* RingAllReduce::residual_to_change(const plan::Range& range) {
+  if (operand_.residual == nullptr) return nullptr;
+  float* const residual = operand_.residual + range.begin;
+  constexpr std::uint64_t in_a_block = limits::segment_bytes / sizeof(float);
+  for (std::uint64_t first = 0; first < range.count; first += in_a_block)
+    rollback_.save(reinterpret_cast<std::byte*>(residual + first),
+                   std::min(in_a_block, range.count - first) * sizeof(float));
+  return residual;
 }
 
 }  // namespace pccl::collective

@@ -12,7 +12,8 @@
 //
 // Of a quantized op every segment travels and is held as codes (segment_coder.hpp): it is encoded
 // when its first sender claims it, and decoded into the receive buffer by everybody, who completes
-// it included.
+// it included. With error feedback every rank encodes what it has lost the last time as well
+// (kernels/error_feedback.hpp); the residuals have their way back like an in-place buffer.
 #pragma once
 
 #include <cstddef>
@@ -37,6 +38,7 @@ struct Operand {
   DataType type = DataType::float32;
   RedOp op = RedOp::sum;
   QuantizationOptions quantization{};
+  float* residual = nullptr;  // error feedback of a quantized sum or avg: as many as elements
 };
 
 // Segments that fit into a block, however the elements travel.
@@ -68,7 +70,7 @@ class RingAllReduce {
   std::uint32_t vital_limit() const;    // what it must be told: below it the ring could stand still
 
   bool finished() const;  // everything sent and received: the result is whole
-  void roll_back() const { rollback_.restore(); }  // an in-place buffer holds its input again
+  void roll_back() const { rollback_.restore(); }  // in-place buffer and residuals are as before
   void forget_input() { rollback_.forget(); }      // gives the copies back to the pool
 
   std::uint16_t progress_per_mille() const;  // of what is to be sent and received
@@ -86,6 +88,7 @@ class RingAllReduce {
   void release(std::uint32_t position);
   std::byte* result_at(const plan::Range& range) const;
   const std::byte* input_at(const plan::Range& range) const;
+  float* residual_to_change(const plan::Range& range);
   bool in_place() const { return operand_.send == operand_.receive; }
 
   plan::RingSchedule schedule_;

@@ -102,6 +102,8 @@ extern const KernelSet
 #if defined(__x86_64__)
 extern const KernelSet avx2_kernels;    // AVX2 and F16C
 extern const KernelSet avx512_kernels;  // AVX-512 F, BW, DQ and VL
+#elif defined(__aarch64__)
+extern const KernelSet neon_kernels;  // NEON, on every such CPU
 #endif
 
 // The sets that this CPU can run, the reference first, the widest last.

@@ -92,13 +92,15 @@ class Quantizer {
 
   // A hop of a ring: quantizes op(what in[i] stands for, values[i]), rounding nothing in between.
   // avg divides by `world_size` where that is given, on the last hop. `out` may be the memory of
-  // `in`. `scratch` is for min(count, block_elements) accumulators.
+  // `in`. `scratch` is for min(count, block_elements) accumulators; afterwards it holds what has
+  // been encoded of the last block.
   void requantize(RedOp op, Quantized out, QuantizedView in, const void* values, std::size_t count,
                   void* scratch, std::uint32_t world_size = 1) const;
 
  private:
   struct Block;
   Block block(std::size_t index, std::size_t count) const;
+  void prefetch_elements(const void* values, const Block& block) const;
   Range range_at(const void* ranges, std::size_t index) const;
   void put_range(Range range, void* ranges, std::size_t index) const;
   std::optional<Grid> grid_within(Range range) const;

@@ -325,7 +325,8 @@ Outcome PeerNode::Impl::launch(const ReduceRequest& request) {
   const OpRequest what{
       Tag{request.tag},
       request.count,
-      {request.send, request.receive, request.type, request.op, request.quantization}};
+      {request.send, request.receive, request.type, request.op, request.quantization,
+       request.residual}};
   with_core([&] {
     const OpHandle handle = session_->core->launch(what, net::Loop::now());
     callers_.launched(request.tag, handle, promise);

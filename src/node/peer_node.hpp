@@ -43,6 +43,7 @@ struct ReduceRequest {
   DataType type = DataType::float32;
   RedOp op = RedOp::sum;
   QuantizationOptions quantization{};
+  float* residual = nullptr;  // error feedback: `count` of them; as before when the op fails
   std::uint64_t tag = 0;
   bool awaited_at_once = false;  // by the thread that launches it
 };

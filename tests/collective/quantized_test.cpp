@@ -64,6 +64,58 @@ TEST_P(Quantized, EveryTypeOpAndCode) {
       }
 }
 
+TEST_P(Quantized, WithErrorFeedback) {
+  for (const DataType type :
+       {DataType::float32, DataType::float64, DataType::float16, DataType::bfloat16})
+    for (const RedOp op : {RedOp::sum, RedOp::avg})
+      for (const QuantizationOptions& how :
+           {to_uint8, QuantizationOptions{QuantizationAlgorithm::zero_point_scale, Code::uint2},
+            QuantizationOptions{QuantizationAlgorithm::scale, Code::float4_e3m0}})
+        for (const std::uint64_t count : {std::uint64_t{1}, std::uint64_t{4000}})
+          expect_right({.world = world, .lanes = 2, .seed = count}, {.count = count,
+                                                                     .type = type,
+                                                                     .op = op,
+                                                                     .in_place = op == RedOp::sum,
+                                                                     .segment_elements = 64,
+                                                                     .quantization = how,
+                                                                     .feedback = true});
+}
+
+// Cancelled anywhere, the residuals are what they were; and nothing touches them afterwards.
+TEST_P(Quantized, ACancelledOpLeavesTheResidualsAsTheyWere) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    RingHarness ring({.world = world, .lanes = 2, .seed = seed, .largest_piece = 300});
+    const std::size_t index = ring.add({.count = 5000,
+                                        .type = DataType::float32,
+                                        .in_place = seed % 2 == 0,
+                                        .segment_elements = 128,
+                                        .quantization = to_uint8,
+                                        .feedback = true});
+    ring.launch_everywhere(index);
+    for (std::uint64_t sweeps = 0; sweeps < seed * 6; ++sweeps) ring.sweep();
+    for (std::uint32_t rank = 0; rank < world; ++rank) {
+      ring.cancel(rank, index);
+      ring.roll_back(rank, index);
+    }
+    ring.run_until_stalled();
+    for (std::uint32_t rank = 0; rank < world; ++rank)
+      ring.expect_untouched_since_roll_back(rank, index);
+  }
+}
+
+// Residuals of 16-bit elements take more than one block of a pool.
+TEST(QuantizedSegments, OfTheLargestSizeHaveTheirResidualsBack) {
+  for (const DataType type : {DataType::float16, DataType::float32}) {
+    RingHarness ring({.world = 2, .seed = 3});
+    const std::size_t index =
+        ring.add({.count = 400'000, .type = type, .quantization = to_uint8, .feedback = true});
+    ring.launch_everywhere(index);
+    ring.run_until_stalled();
+    ring.expect_finished_with_right_result(index);
+    for (const std::uint32_t rank : {0u, 1u}) ring.roll_back(rank, index);
+  }
+}
+
 // Wide codes and their ranges: a segment of them still fits into a block.
 TEST(QuantizedSegments, FitIntoABlock) {
   for (const DataType type : {DataType::float16, DataType::float32, DataType::float64})

@@ -36,6 +36,27 @@ struct Float16Lanes {
   }
 };
 
+struct Lookup {
+  static constexpr bool fast = true;
+
+  // The index of an element is the low four bits of its lane: codes above it do not matter.
+  template <std::size_t bits>
+  static void decode_group(float* to, const std::byte* codes, const float* levels) {
+    constexpr std::size_t bytes = code_group_elements * bits / 8, lanes = 16;
+    constexpr __mmask16 all = 0xffff;
+    const __m512 table = _mm512_maskz_loadu_ps(all, levels);
+    for (std::size_t j = 0; j < bytes; j += lanes) {
+      __m512i index = _mm512_maskz_cvtepu8_epi32(
+          all, _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes + j)));
+      for (std::size_t k = 0; k < 8 / bits; ++k) {
+        _mm512_mask_storeu_ps(to + k * bytes + j, all,
+                              _mm512_maskz_permutexvar_ps(all, index, table));
+        index = _mm512_maskz_srli_epi32(all, index, bits);
+      }
+    }
+  }
+};
+
 #include "kernels/generic/kernel_set.inl"
 
 }  // namespace

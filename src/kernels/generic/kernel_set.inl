@@ -1,5 +1,6 @@
 // All that a set consists of. The kernels.cpp of each instruction set includes this page inside its
-// target region and its own namespace, after defining `Float16Lanes`.
+// target region and its own namespace, after defining `Float16Lanes` (reduce.inl) and `Lookup`
+// (quantize.inl).
 #include "kernels/generic/reduce.inl"
 #include "kernels/generic/convert.inl"
 #include "kernels/generic/quantize.inl"

@@ -4,6 +4,11 @@
 // A level is rounded and converted in one addition: the last place of the *anchor* is 1, so what is
 // added to it comes out as a whole number in its low bits. That needs no conversion instruction,
 // vectorises in every set, and has a result for every operand.
+//
+// Of 4 bits and less there are only so many codes: where a register holds what they stand for in
+// float32, they are looked up there. `Lookup::decode_group<bits>(to, codes, levels)` does it for a
+// whole group, with 16 levels (four times the same four for codes of 2 bits). The levels are what
+// decode() says, so the bits are the same.
 
 // The extremes of numbers by their bits alone: as signed integers the positive ones are in order,
 // as unsigned ones the negative ones are, from -0 on outwards; NaN lies beyond infinity on its
@@ -198,6 +203,21 @@ struct StoreSum {
   }
 };
 
+template <typename Coder>
+constexpr bool is_looked_up =
+    Lookup::fast && Coder::bits < 8 && std::is_same_v<typename Coder::Element, float>;
+
+struct LevelTable {
+  alignas(64) float levels[16];
+
+  template <typename Coder>
+  explicit LevelTable(const Coder& coder) {
+    for (unsigned code = 0; code < 16; ++code)
+      levels[code] =
+          coder.decode(static_cast<typename Coder::Stored>(code & ((1u << Coder::bits) - 1)));
+  }
+};
+
 template <typename Coder, typename Taker>
 [[gnu::always_inline]] inline void decode_each(const void* codes, std::size_t count,
                                                const Grid& grid, Taker& taker) {
@@ -211,9 +231,18 @@ template <typename Coder, typename Taker>
     constexpr std::size_t group = code_group_elements;
     std::uint8_t narrow[group];
     const std::size_t whole = count - count % group;
-    for (std::size_t first = 0; first < whole; first += group) {
-      unpack_group<Coder>(narrow, from + first * Coder::bits / 8, group);
-      for (std::size_t i = 0; i < group; ++i) taker.take(coder.decode(narrow[i]), first + i);
+    if constexpr (is_looked_up<Coder>) {
+      const LevelTable table(coder);
+      alignas(64) float numbers[group];
+      for (std::size_t first = 0; first < whole; first += group) {
+        Lookup::decode_group<Coder::bits>(numbers, from + first * Coder::bits / 8, table.levels);
+        for (std::size_t i = 0; i < group; ++i) taker.take(numbers[i], first + i);
+      }
+    } else {
+      for (std::size_t first = 0; first < whole; first += group) {
+        unpack_group<Coder>(narrow, from + first * Coder::bits / 8, group);
+        for (std::size_t i = 0; i < group; ++i) taker.take(coder.decode(narrow[i]), first + i);
+      }
     }
     unpack_group<Coder>(narrow, from + whole * Coder::bits / 8, count - whole);
     for (std::size_t i = 0; i < count - whole; ++i) taker.take(coder.decode(narrow[i]), whole + i);

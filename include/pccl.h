@@ -77,14 +77,16 @@ typedef enum pcclDataType_t {
   pcclFloat16 = 8,
   pcclBFloat16 = 9,
   pcclFloat = 10,
-  pcclDouble = 11,
-  /* Of quantized elements on the wire only (pcclQuantizationOptions_t). */
-  pcclUint4 = 12,      /* two to a byte */
-  pcclUint2 = 13,      /* four to a byte */
-  pcclFloat8E4M3 = 14, /* OCP FP8: sign, 4 bits of exponent, 3 of fraction */
-  pcclFloat8E5M2 = 15, /* OCP FP8: sign, 5 bits of exponent, 2 of fraction */
-  pcclFloat4E3M0 = 16  /* two to a byte: sign and a power of two */
+  pcclDouble = 11
 } pcclDataType_t;
+
+/* Codes of quantized elements that are no types of elements: for pcclQuantizationOptions_t only. They are
+ * not among the enumerators above, so that a switch over the types of elements is complete without them. */
+#define pcclUint4 ((pcclDataType_t)12)      /* two to a byte */
+#define pcclUint2 ((pcclDataType_t)13)      /* four to a byte */
+#define pcclFloat8E4M3 ((pcclDataType_t)14) /* OCP FP8: sign, 4 bits of exponent, 3 of fraction */
+#define pcclFloat8E5M2 ((pcclDataType_t)15) /* OCP FP8: sign, 5 bits of exponent, 2 of fraction */
+#define pcclFloat4E3M0 pcclUint4            /* with pcclQuantScale: sign and a power of two */
 
 /* pcclAvg divides the sum by the world size; integers truncate towards zero. Integer sums wrap.
  * pcclMax and pcclMin of floating-point values are NaN when any input is NaN. */
@@ -122,9 +124,9 @@ typedef enum pcclDistributionHint_t {
 typedef enum pcclQuantizationAlgorithm_t {
   pcclQuantNone = 0,
   pcclQuantMinMax = 1,
-  pcclQuantZeroPointScale = 2,
-  pcclQuantScale = 3
+  pcclQuantZeroPointScale = 2
 } pcclQuantizationAlgorithm_t;
+#define pcclQuantScale ((pcclQuantizationAlgorithm_t)3) /* no enumerator, as the codes that it is for */
 
 typedef enum pcclDeviceType_t {
   pcclDeviceCpu = 0,

@@ -23,10 +23,12 @@ double combined(pcclRedOp_t op, double a, double b) {
 // The largest error of encoding an element once, by the largest magnitude in its block
 // (src/kernels/quantize.hpp). Of integer codes half a step and a little, where the block is at most
 // twice as wide as its largest magnitude.
-double error_of_encoding(pcclDataType_t type, pcclDataType_t code) {
+double error_of_encoding(pcclDataType_t type, const pcclQuantizationOptions_t& quantization) {
   const double rounding = type == pcclDouble ? 0x1p-50 : 0x1p-22;
   const auto integer = [&](int bits) { return 0.51 * 2 / (std::exp2(bits) - 1) + rounding; };
-  switch (code) {
+  if (quantization.algorithm == pcclQuantScale && quantization.quantized_datatype == pcclFloat4E3M0)
+    return 1.001 / 3;
+  switch (static_cast<int>(quantization.quantized_datatype)) {
     case pcclUint2:
       return integer(2);
     case pcclUint4:
@@ -44,8 +46,6 @@ double error_of_encoding(pcclDataType_t type, pcclDataType_t code) {
       return 1.001 * 0x1p-4;
     case pcclFloat8E5M2:
       return 1.001 * 0x1p-3;
-    case pcclFloat4E3M0:
-      return 1.001 / 3;
     default:
       return integer(52);
   }
@@ -97,7 +97,7 @@ void QuantizedCase::fill(void* buffer, std::size_t count, int rank) const {
 double QuantizedCase::bound() const {
   if (op_ == pcclProd) return std::numeric_limits<double>::infinity();
   const bool adds = op_ == pcclSum || op_ == pcclAvg;
-  const double each = error_of_encoding(type_, quantization_.quantized_datatype);
+  const double each = error_of_encoding(type_, quantization_);
   double error = 0, magnitude = 0;
   for (int k = 1; k <= world_; ++k) {
     magnitude = adds ? magnitude + top_ : top_;

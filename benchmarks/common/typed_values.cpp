@@ -82,15 +82,14 @@ std::optional<pcclRedOp_t> op_named(const std::string& name) {
 
 std::optional<pcclQuantizationOptions_t> quantization_named(const std::string& name) {
   if (name == "none") return pcclQuantizationOptions_t{pcclUint8, pcclQuantNone};
-  constexpr std::pair<pcclDataType_t, const char*> narrow[] = {{pcclUint4, "uint4"},
-                                                               {pcclUint2, "uint2"},
-                                                               {pcclFloat8E4M3, "float8_e4m3"},
-                                                               {pcclFloat8E5M2, "float8_e5m2"},
-                                                               {pcclFloat4E3M0, "float4_e3m0"}};
-  for (const auto& [code, known] : narrow)
-    if (name == known)
-      return pcclQuantizationOptions_t{code,
-                                       code >= pcclFloat8E4M3 ? pcclQuantScale : pcclQuantMinMax};
+  constexpr std::pair<const char*, pcclQuantizationOptions_t> narrow[] = {
+      {"uint4", {pcclUint4, pcclQuantMinMax}},
+      {"uint2", {pcclUint2, pcclQuantMinMax}},
+      {"float8_e4m3", {pcclFloat8E4M3, pcclQuantScale}},
+      {"float8_e5m2", {pcclFloat8E5M2, pcclQuantScale}},
+      {"float4_e3m0", {pcclFloat4E3M0, pcclQuantScale}}};
+  for (const auto& [known, options] : narrow)
+    if (name == known) return options;
   const auto type = data_type_named(name);
   if (!type || *type > pcclInt64) return std::nullopt;
   return pcclQuantizationOptions_t{

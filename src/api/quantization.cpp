@@ -13,12 +13,19 @@ static_assert(pcclQuantMinMax == static_cast<int>(QuantizationAlgorithm::min_max
                   static_cast<int>(QuantizationAlgorithm::zero_point_scale) &&
               pcclQuantScale == static_cast<int>(QuantizationAlgorithm::scale));
 
-// The codes that are no element types follow those in the public enum.
+// The codes that are no element types follow those in the public numbers; four bits are two of
+// them.
 constexpr unsigned first_code_only = data_type_count;
 constexpr unsigned first_of_those = static_cast<unsigned>(Code::uint4);
+constexpr unsigned public_codes = pcclFloat8E5M2 + 1;
 static_assert(pcclUint4 == first_code_only && pcclUint2 == pcclUint4 + 1 &&
               pcclFloat8E4M3 == pcclUint4 + 2 && pcclFloat8E5M2 == pcclUint4 + 3 &&
-              pcclFloat4E3M0 == pcclUint4 + 4 && code_count == first_of_those + 5);
+              Code::float4_e3m0 == static_cast<Code>(first_of_those + 4));
+
+Code code_of(unsigned algorithm, unsigned type) {
+  if (algorithm == pcclQuantScale && type == pcclFloat4E3M0) return Code::float4_e3m0;
+  return static_cast<Code>(type < first_of_those ? type : type - first_code_only + first_of_those);
+}
 
 bool is_floating(DataType type) {
   return type >= DataType::float16;
@@ -56,7 +63,7 @@ Answer read_quantization(const pcclQuantizationOptions_t& options, DataType sour
     return invalid_argument("unknown quantization algorithm " + std::to_string(algorithm));
   if (algorithm == pcclQuantNone) return success();
   const auto name = std::string(name_of(static_cast<QuantizationAlgorithm>(algorithm)));
-  if (type >= first_code_only + (code_count - first_of_those))
+  if (type >= public_codes)
     return invalid_argument("unknown quantized datatype " + std::to_string(type));
   if (!is_floating(source))
     return invalid_argument("only floating-point elements can be quantized, these are " +
@@ -64,8 +71,7 @@ Answer read_quantization(const pcclQuantizationOptions_t& options, DataType sour
   if (type < first_code_only && type >= first_of_those)
     return invalid_argument(name + " quantization does not go to " +
                             std::string(name_of(static_cast<DataType>(type))));
-  const auto code =
-      static_cast<Code>(type < first_of_those ? type : type - first_code_only + first_of_those);
+  const Code code = code_of(algorithm, type);
   if (!fits(static_cast<QuantizationAlgorithm>(algorithm), code))
     return invalid_argument(name + " quantization does not go to " + std::string(name_of(code)));
   if (algorithm == pcclQuantZeroPointScale && op != RedOp::sum && op != RedOp::avg)

@@ -14,7 +14,7 @@ namespace {
 using namespace pccl_test;
 
 bool is_float_code(unsigned type) {
-  return type >= pcclFloat8E4M3;
+  return type == pcclFloat8E4M3 || type == pcclFloat8E5M2 || type == pcclFloat4E3M0;
 }
 bool is_code(unsigned type) {
   return type <= pcclInt64 || type >= pcclUint4;
@@ -28,7 +28,7 @@ bool allowed(unsigned source, unsigned op, unsigned algorithm, unsigned type) {
   if (algorithm == pcclQuantNone) return true;
   if (source < pcclFloat16 || !is_code(type)) return false;
   if (algorithm == pcclQuantScale) return is_float_code(type);
-  if (is_float_code(type)) return false;
+  if (type == pcclFloat8E4M3 || type == pcclFloat8E5M2) return false;
   if (algorithm == pcclQuantMinMax) return !is_signed(type);
   return op == pcclSum || op == pcclAvg;
 }
@@ -47,13 +47,13 @@ TEST_F(Quantization, OfWhatToWhat) {
   for (unsigned source = 0; source <= pcclDouble; ++source)
     for (unsigned op = 0; op <= pcclMin; ++op)
       for (unsigned algorithm = 0; algorithm <= pcclQuantScale; ++algorithm)
-        for (unsigned type = 0; type <= pcclFloat4E3M0 + 1; ++type) {
+        for (unsigned type = 0; type <= pcclFloat8E5M2 + 1; ++type) {
           pcclReduceDescriptor_t descriptor =
               sum_to(any_value<pcclQuantizationAlgorithm_t>(algorithm),
                      any_value<pcclDataType_t>(type), 1);
           descriptor.op = any_value<pcclRedOp_t>(op);
           descriptor.src_descriptor.datatype = any_value<pcclDataType_t>(source);
-          const bool known = algorithm == pcclQuantNone || type <= pcclFloat4E3M0;
+          const bool known = algorithm == pcclQuantNone || type <= pcclFloat8E5M2;
           const pcclResult_t result =
               pcclAllReduce(buffer.data(), buffer.data(), &descriptor, comm, nullptr);
           EXPECT_EQ(result, known && allowed(source, op, algorithm, type) ? pcclTooFewPeers

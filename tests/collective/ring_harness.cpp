@@ -353,7 +353,7 @@ void RingHarness::exhaust_budgets(bool scratch) {
   // Segments of one byte that the next rank never launches: their cost is the header's, and there
   // are enough of them. Each rank has a hog of its own tag.
   constexpr std::uint64_t hog_tags = 1'000'000;
-  constexpr std::uint32_t blocks = (16 << 20) / limits::segment_bytes;
+  constexpr std::uint32_t blocks = limits::shared_scratch_bytes / limits::segment_bytes;
   const std::uint32_t slices =
       static_cast<std::uint32_t>(limits::eager_link_bytes / 64 / (2 * (options_.world - 1)) + 1);
   for (std::uint32_t rank = 0; rank < options_.world; ++rank) {

@@ -29,22 +29,29 @@ from common.members import Members  # noqa: E402
 KIB, MIB = 1 << 10, 1 << 20
 
 
-def pccl(binaries, world, _scratch):
-    program = binaries / "all_reduce_perf"
-    if program.exists():
-        return [[str(program), "--world", str(world), "--conducted", "CONTROL"]], world
-    return f"{program} is not built"
+def pccl_with(shared_memory):
+    def commands(binaries, world, _scratch):
+        program = binaries / "all_reduce_perf"
+        if not program.exists():
+            return f"{program} is not built"
+        setting = f"PCCL_SHM={shared_memory:d}"
+        return [["env", setting, str(program), "--world", str(world), "--conducted", "CONTROL"]], world
+
+    return commands
 
 
-def open_mpi(binaries, world, _scratch):
-    program, mpirun = binaries / "mpi_all_reduce", shutil.which("mpirun")
-    if not program.exists():
-        return "mpi_all_reduce is not built (libopenmpi-dev)"
-    if not mpirun:
-        return "no mpirun (openmpi-bin)"
-    options = "--allow-run-as-root --oversubscribe --bind-to none --mca btl tcp,self --mca pml ob1"
-    options += " --mca btl_tcp_if_include lo --mca oob_tcp_if_include lo"
-    return [[mpirun, "-np", str(world), *options.split(), str(program), "CONTROL"]], world
+def open_mpi_over(transports):
+    def commands(binaries, world, _scratch):
+        program, mpirun = binaries / "mpi_all_reduce", shutil.which("mpirun")
+        if not program.exists():
+            return "mpi_all_reduce is not built (libopenmpi-dev)"
+        if not mpirun:
+            return "no mpirun (openmpi-bin)"
+        options = f"--allow-run-as-root --oversubscribe --bind-to none --mca btl {transports} --mca pml ob1"
+        options += " --mca btl_tcp_if_include lo --mca oob_tcp_if_include lo"
+        return [[mpirun, "-np", str(world), *options.split(), str(program), "CONTROL"]], world
+
+    return commands
 
 
 def gloo(binaries, world, scratch):
@@ -73,8 +80,10 @@ def bare_star(binaries, world, _scratch):
 
 
 LIBRARIES = {
-    "pccl": pccl,
-    "open-mpi": open_mpi,
+    "pccl": pccl_with(shared_memory=False),
+    "pccl-shm": pccl_with(shared_memory=True),
+    "open-mpi": open_mpi_over("tcp,self"),
+    "open-mpi-shm": open_mpi_over("vader,self"),
     "gloo": gloo,
     "torch-gloo": torch_gloo,
     "bare-ring": bare_ring,
@@ -175,15 +184,25 @@ def verdicts(size, world, best):
     ours = best["pccl"][1]
     gloos = [n for n in ("gloo", "torch-gloo") if n in best]
     others = [n for n in ("open-mpi", *gloos) if n in best]
-    if size in (64 * MIB, 256 * MIB) and others:
+    if size in (MIB, 16 * MIB, 64 * MIB, 256 * MIB) and others:
+        least = 1.0 if size == MIB else 1.3
         speed = min(paired_ratio(best[n][1], ours) for n in others)
-        yield "bandwidth / best of Open MPI and Gloo >= 1.0", speed, speed >= 1.0
+        yield f"bandwidth / best of Open MPI and Gloo >= {least}", speed, speed >= least
+    if size in (16 * MIB, 64 * MIB, 256 * MIB) and world == 2 and "bare-ring" in best:
+        speed = paired_ratio(best["bare-ring"][1], ours)
+        yield "bandwidth / bare ring >= 0.85", speed, speed >= 0.85
+    if size in (16 * MIB, 64 * MIB, 256 * MIB) and world == 2 and "pccl-shm" in best:
+        speed = paired_ratio(ours, best["pccl-shm"][1])
+        yield "bandwidth through shared memory / over TCP >= 2.0", speed, speed >= 2.0
+        if "open-mpi-shm" in best:
+            speed = paired_ratio(best["open-mpi-shm"][1], best["pccl-shm"][1])
+            yield "bandwidth through shared memory / Open MPI's >= 1.0", speed, speed >= 1.0
     if size <= 64 * KIB and gloos:
         latency = max(paired_ratio(ours, best[n][1]) for n in gloos)
-        yield "latency / best Gloo <= 2.0", latency, latency <= 2.0
+        yield "latency / best Gloo <= 1.0", latency, latency <= 1.0
     if size <= KIB and world == 2 and "bare-star" in best:
         latency = paired_ratio(ours, best["bare-star"][1])
-        yield "latency / bare star <= 2.0", latency, latency <= 2.0
+        yield "latency / bare star <= 1.5", latency, latency <= 1.5
 
 
 def shown_size(size):

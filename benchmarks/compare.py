@@ -11,109 +11,47 @@ built or installed is left out with a line saying so.
 
 import argparse
 import contextlib
-import ctypes
 import datetime
 import importlib.util
 import json
 import os
 import pathlib
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+from common.members import Members  # noqa: E402
+
 KIB, MIB = 1 << 10, 1 << 20
-START_LIMIT_S, ORDER_LIMIT_S = 120, 300
-_libc = ctypes.CDLL(None)
 
 
-def die_with_parent():
-    PR_SET_PDEATHSIG = 1
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def pccl_with(shared_memory):
+    def commands(binaries, world, _scratch):
+        program = binaries / "all_reduce_perf"
+        if not program.exists():
+            return f"{program} is not built"
+        setting = f"PCCL_SHM={shared_memory:d}"
+        return [["env", setting, str(program), "--world", str(world), "--conducted", "CONTROL"]], world
+
+    return commands
 
 
-class Library:
-    """The members of one library: `world` ranks, for the star a reflector too."""
+def open_mpi_over(transports):
+    def commands(binaries, world, _scratch):
+        program, mpirun = binaries / "mpi_all_reduce", shutil.which("mpirun")
+        if not program.exists():
+            return "mpi_all_reduce is not built (libopenmpi-dev)"
+        if not mpirun:
+            return "no mpirun (openmpi-bin)"
+        options = f"--allow-run-as-root --oversubscribe --bind-to none --mca btl {transports} --mca pml ob1"
+        options += " --mca btl_tcp_if_include lo --mca oob_tcp_if_include lo"
+        return [[mpirun, "-np", str(world), *options.split(), str(program), "CONTROL"]], world
 
-    def __init__(self, name, world, commands, members):
-        self.name, self.world = name, world
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(f"\0pccl-compare-{os.getpid()}-{name}-{world}")
-        self.listener.listen(64)
-        self.listener.settimeout(START_LIMIT_S)
-        control = f"@pccl-compare-{os.getpid()}-{name}-{world}"
-        self.processes = [
-            subprocess.Popen(
-                [arg.replace("CONTROL", control) for arg in command],
-                preexec_fn=die_with_parent,
-                start_new_session=True,
-                stdin=subprocess.DEVNULL,
-                env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
-            )
-            for command in commands
-        ]
-        self.streams, self.variants = [], ["-"]
-        for _ in range(members):
-            connection, _ = self.listener.accept()
-            connection.settimeout(ORDER_LIMIT_S)
-            stream = connection.makefile("rw")
-            hello = stream.readline().split()
-            if int(hello[1]) == 0:
-                self.variants = hello[3].split(",")
-            self.streams.append(stream)
-            connection.close()
-
-    def measure(self, size, warmup, iterations, variant, in_place, check):
-        """The times of rank 0 in microseconds, and the number of wrong elements."""
-        for stream in self.streams:
-            stream.write(f"run {size} {warmup} {iterations} {in_place:d} {check:d} {variant}\n")
-            stream.flush()
-        times, wrong = [], 0
-        for stream in self.streams:
-            try:
-                answer = stream.readline().split()
-            except TimeoutError:
-                answer = []
-            if not answer:
-                sys.exit(f"{self.name} ({variant}, {size} bytes): a member has ended or hangs")
-            wrong += int(answer[1])
-            times += [float(t) for t in answer[2:]]
-        return times, wrong
-
-    def close(self):
-        for stream in self.streams:
-            with contextlib.suppress(OSError):
-                stream.close()
-        for process in self.processes:
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        self.listener.close()
-
-
-def pccl(binaries, world, _scratch):
-    program = binaries / "all_reduce_perf"
-    if program.exists():
-        return [[str(program), "--world", str(world), "--conducted", "CONTROL"]], world
-    return f"{program} is not built"
-
-
-def open_mpi(binaries, world, _scratch):
-    program, mpirun = binaries / "mpi_all_reduce", shutil.which("mpirun")
-    if not program.exists():
-        return "mpi_all_reduce is not built (libopenmpi-dev)"
-    if not mpirun:
-        return "no mpirun (openmpi-bin)"
-    options = "--allow-run-as-root --oversubscribe --bind-to none --mca btl tcp,self --mca pml ob1"
-    options += " --mca btl_tcp_if_include lo --mca oob_tcp_if_include lo"
-    return [[mpirun, "-np", str(world), *options.split(), str(program), "CONTROL"]], world
+    return commands
 
 
 def gloo(binaries, world, scratch):
@@ -142,8 +80,10 @@ def bare_star(binaries, world, _scratch):
 
 
 LIBRARIES = {
-    "pccl": pccl,
-    "open-mpi": open_mpi,
+    "pccl": pccl_with(shared_memory=False),
+    "pccl-shm": pccl_with(shared_memory=True),
+    "open-mpi": open_mpi_over("tcp,self"),
+    "open-mpi-shm": open_mpi_over("vader,self"),
     "gloo": gloo,
     "torch-gloo": torch_gloo,
     "bare-ring": bare_ring,
@@ -162,7 +102,9 @@ def started(names, binaries, world):
                 if isinstance(start, str):
                     print(f"{name} is left out: {start}", flush=True)
                     continue
-                libraries[name] = Library(name, world, *start)
+                control = f"@pccl-compare-{os.getpid()}-{name}-{world}"
+                libraries[name] = Members(name, control, *start,
+                                          {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"})
             yield libraries
         finally:
             for library in libraries.values():
@@ -242,15 +184,25 @@ def verdicts(size, world, best):
     ours = best["pccl"][1]
     gloos = [n for n in ("gloo", "torch-gloo") if n in best]
     others = [n for n in ("open-mpi", *gloos) if n in best]
-    if size in (64 * MIB, 256 * MIB) and others:
+    if size in (MIB, 16 * MIB, 64 * MIB, 256 * MIB) and others:
+        least = 1.0 if size == MIB else 1.3
         speed = min(paired_ratio(best[n][1], ours) for n in others)
-        yield "bandwidth / best of Open MPI and Gloo >= 1.0", speed, speed >= 1.0
+        yield f"bandwidth / best of Open MPI and Gloo >= {least}", speed, speed >= least
+    if size in (16 * MIB, 64 * MIB, 256 * MIB) and world == 2 and "bare-ring" in best:
+        speed = paired_ratio(best["bare-ring"][1], ours)
+        yield "bandwidth / bare ring >= 0.85", speed, speed >= 0.85
+    if size in (16 * MIB, 64 * MIB, 256 * MIB) and world == 2 and "pccl-shm" in best:
+        speed = paired_ratio(ours, best["pccl-shm"][1])
+        yield "bandwidth through shared memory / over TCP >= 2.0", speed, speed >= 2.0
+        if "open-mpi-shm" in best:
+            speed = paired_ratio(best["open-mpi-shm"][1], best["pccl-shm"][1])
+            yield "bandwidth through shared memory / Open MPI's >= 1.0", speed, speed >= 1.0
     if size <= 64 * KIB and gloos:
         latency = max(paired_ratio(ours, best[n][1]) for n in gloos)
-        yield "latency / best Gloo <= 2.0", latency, latency <= 2.0
+        yield "latency / best Gloo <= 1.0", latency, latency <= 1.0
     if size <= KIB and world == 2 and "bare-star" in best:
         latency = paired_ratio(ours, best["bare-star"][1])
-        yield "latency / bare star <= 2.0", latency, latency <= 2.0
+        yield "latency / bare star <= 1.5", latency, latency <= 1.5
 
 
 def shown_size(size):

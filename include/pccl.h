@@ -80,6 +80,14 @@ typedef enum pcclDataType_t {
   pcclDouble = 11
 } pcclDataType_t;
 
+/* Codes of quantized elements that are no types of elements: for pcclQuantizationOptions_t only. They are
+ * not among the enumerators above, so that a switch over the types of elements is complete without them. */
+#define pcclUint4 ((pcclDataType_t)12)      /* two to a byte */
+#define pcclUint2 ((pcclDataType_t)13)      /* four to a byte */
+#define pcclFloat8E4M3 ((pcclDataType_t)14) /* OCP FP8: sign, 4 bits of exponent, 3 of fraction */
+#define pcclFloat8E5M2 ((pcclDataType_t)15) /* OCP FP8: sign, 5 bits of exponent, 2 of fraction */
+#define pcclFloat4E3M0 pcclUint4            /* with pcclQuantScale: sign and a power of two */
+
 /* pcclAvg divides the sum by the world size; integers truncate towards zero. Integer sums wrap.
  * pcclMax and pcclMin of floating-point values are NaN when any input is NaN. */
 typedef enum pcclRedOp_t {
@@ -104,11 +112,21 @@ typedef enum pcclDistributionHint_t {
   pcclDistributionUniform = 2
 } pcclDistributionHint_t;
 
+/* How elements travel in a quantized all-reduce: as codes, with the range of every 1024 elements beside
+ * them. On each hop the sum is formed in full precision (float32; float64 for pcclDouble) and encoded anew.
+ *   pcclQuantMinMax          levels evenly from the lowest to the highest element of a block; unsigned
+ *                            integers of 2 to 64 bits, all operations
+ *   pcclQuantZeroPointScale  the same, moved so that 0 is a level; integers of 2 to 64 bits, signed too;
+ *                            pcclSum and pcclAvg
+ *   pcclQuantScale           float codes times one factor per block, all operations
+ * An element's error per hop is at most half a level of its block (float codes: of its power of two) and its
+ * rounding; nothing is clipped. A block with a NaN or an infinity becomes NaN as a whole. */
 typedef enum pcclQuantizationAlgorithm_t {
   pcclQuantNone = 0,
   pcclQuantMinMax = 1,
   pcclQuantZeroPointScale = 2
 } pcclQuantizationAlgorithm_t;
+#define pcclQuantScale ((pcclQuantizationAlgorithm_t)3) /* no enumerator, as the codes that it is for */
 
 typedef enum pcclDeviceType_t {
   pcclDeviceCpu = 0,
@@ -263,12 +281,14 @@ PCCL_EXPORT pcclResult_t pcclArePeersPending(const pcclComm_t *comm, bool *pendi
  *   sendbuff [count] of src_descriptor.datatype, read only.  recvbuff [count]; may equal sendbuff (in
  *            place). Other overlap is undefined. Any alignment that suits the element type.
  *   cost     2(n-1)/n * count * sizeof(datatype) bytes sent per peer (ring: Patarasu & Yuan, JPDC 2009);
- *            a few KiB or less go through the master in one round trip.
+ *            quantized: the size of a code instead, and 8 bytes per 1024 elements (pcclDouble: 16);
+ *            a few KiB or less go through the master in one round trip, never quantized.
  *   errors   pcclRankConnectionLost: a peer was lost, or the membership is newer than the one this caller
  *            has seen; attributes are refreshed, an in-place buffer holds its input again (a separate
  *            recvbuff is unspecified): call again. pcclTooFewPeers: alone in the group.
- *            pcclInvalidArgument: NULL buffer with count > 0, unknown enum value, tag in flight, or the
- *            peers' descriptors differ. pcclInvalidUsage: not connected. */
+ *            pcclInvalidArgument: NULL buffer with count > 0, unknown enum value, quantization that does
+ *            not fit the types or the operation, tag in flight, or the peers' descriptors differ.
+ *            pcclInvalidUsage: not connected. */
 PCCL_EXPORT pcclResult_t pcclAllReduce(const void *sendbuff, void *recvbuff, const pcclReduceDescriptor_t *descriptor,
                                        const pcclComm_t *communicator,
                                        pcclReduceInfo_t *reduce_info_out PCCL_NULLABLE);
@@ -294,6 +314,64 @@ PCCL_EXPORT pcclResult_t pcclAllReduceMultipleWithRetry(const pcclReduceOpDescri
                                                         const pcclComm_t *communicator,
                                                         pcclReduceInfo_t *reduce_info_out PCCL_NULLABLE,
                                                         int max_in_flight);
+
+/* ---- Error feedback ----------------------------------------------------------------------------- */
+
+/* What quantized all-reduces of one tensor have lost of this peer's numbers: a float32 *residual* per
+ * element, zero at first. An all-reduce with it sends the input plus the residual, and keeps what it loses
+ * this time as the new residual. So the losses of many rounds cancel instead of adding up: with residuals on
+ * all peers, the sum of all results is off the sum of all inputs by what the last round has lost, however
+ * many rounds there were. Made for tensors that are reduced again and again and whose results accumulate:
+ * gradients, the pseudo-gradients of DiLoCo.
+ *   source   F. Seide et al., "1-Bit Stochastic Gradient Descent and its Application to Data-Parallel
+ *            Distributed Training of Speech DNNs", Interspeech 2014. Why training converges with it:
+ *            S. P. Karimireddy et al., "Error Feedback Fixes SignSGD and other Gradient Compression
+ *            Schemes", ICML 2019.
+ *   failure  When the op fails, the residuals are as they were: call again.
+ *   peers    Each peer has its own residuals or none; they are not sent, compared or made equal, and results
+ *            have the same bits everywhere as ever. What a peer that leaves still owes is lost with it.
+ *   memory   4 bytes per element, and as many more for the way back while an op runs. */
+typedef struct pcclErrorFeedback_t pcclErrorFeedback_t;
+
+/* Makes the residuals of a tensor of `count` elements, all zero.
+ *   errors   pcclInvalidArgument: NULL, or count over the limit of an all-reduce. */
+PCCL_EXPORT pcclResult_t pcclCreateErrorFeedback(size_t count, pcclErrorFeedback_t **feedback_out);
+
+/* Where the residuals lie, in the order of the elements, until the handle is destroyed: to look at, to save
+ * and restore with a checkpoint, to set to zero. Not while an op with them is in flight.
+ *   errors   pcclInvalidArgument: NULL, or no such handle. */
+PCCL_EXPORT pcclResult_t pcclErrorFeedbackData(const pcclErrorFeedback_t *feedback, float **residual_out,
+                                               size_t *count_out PCCL_NULLABLE);
+
+/* Frees the residuals; those of an op in flight when it has been awaited.
+ *   errors   pcclInvalidArgument: NULL, or no such handle. */
+PCCL_EXPORT pcclResult_t pcclDestroyErrorFeedback(pcclErrorFeedback_t *feedback);
+
+/* pcclAllReduce with error feedback. Quantized pcclSum and pcclAvg only. Elements whose result is NaN keep
+ * their residual, and so do tensors of a few KiB or less, which travel exactly.
+ *   feedback one op at a time; NULL: none, as pcclAllReduce.
+ *   errors   as pcclAllReduce, and pcclInvalidArgument: no such handle, another count, in use by an op in
+ *            flight, no quantization, or another operation. */
+PCCL_EXPORT pcclResult_t pcclAllReduceWithFeedback(const void *sendbuff, void *recvbuff,
+                                                   const pcclReduceDescriptor_t *descriptor,
+                                                   pcclErrorFeedback_t *feedback PCCL_NULLABLE,
+                                                   const pcclComm_t *communicator,
+                                                   pcclReduceInfo_t *reduce_info_out PCCL_NULLABLE);
+
+/* pcclAllReduceAsync with error feedback; awaited by pcclAwaitAsyncReduce. */
+PCCL_EXPORT pcclResult_t pcclAllReduceWithFeedbackAsync(const void *sendbuff, void *recvbuff,
+                                                        const pcclReduceDescriptor_t *descriptor,
+                                                        pcclErrorFeedback_t *feedback PCCL_NULLABLE,
+                                                        const pcclComm_t *communicator,
+                                                        pcclAsyncReduceOp_t *reduce_handle_out);
+
+/* pcclAllReduceMultipleWithRetry with error feedback: feedbacks[i] is that of descriptors[i], or NULL; so may
+ * be the array. */
+PCCL_EXPORT pcclResult_t pcclAllReduceMultipleWithFeedback(const pcclReduceOpDescriptor_t *descriptors,
+                                                           pcclErrorFeedback_t *const *feedbacks PCCL_NULLABLE,
+                                                           size_t count, const pcclComm_t *communicator,
+                                                           pcclReduceInfo_t *reduce_info_out PCCL_NULLABLE,
+                                                           int max_in_flight);
 
 /* ---- Shared state ------------------------------------------------------------------------------- */
 

@@ -80,6 +80,13 @@ double microseconds_of(Workload& workload) {
       .count();
 }
 
+std::string text_of(const Deviation& deviation) {
+  std::ostringstream text;
+  text << "deviation " << deviation.relative_l2 << ' ' << deviation.largest << ' '
+       << deviation.bound;
+  return text.str();
+}
+
 Answer carry_out(const Order& order, Workload& workload) {
   Answer answer;
   workload.prepare(order);
@@ -92,6 +99,7 @@ Answer carry_out(const Order& order, Workload& workload) {
     workload.refill();
     workload.call();
     answer.wrong = workload.count_wrong();
+    answer.deviation = workload.deviation();
   }
   return answer;
 }
@@ -121,6 +129,7 @@ void serve(const MemberOptions& options, Workload& workload) {
     text = "done " + std::to_string(answer.wrong);
     if (options.rank == 0) {
       for (const double time : answer.microseconds) text += ' ' + std::to_string(time);
+      if (answer.deviation) text += ' ' + text_of(*answer.deviation);
     }
     if (!line.write(text)) return;
   }
@@ -218,7 +227,13 @@ Answer Conductor::measure(const Order& order) {
     std::size_t wrong = 0;
     words >> verb >> wrong;
     answer.wrong += wrong;
-    for (double time; words >> time;) answer.microseconds.push_back(time);
+    for (std::string word; words >> word && word != "deviation";)
+      answer.microseconds.push_back(std::strtod(word.c_str(), nullptr));
+    // By way of words: strtod reads "inf", a stream does not.
+    if (std::string l2, largest, bound; words >> l2 >> largest >> bound)
+      answer.deviation = Deviation{.relative_l2 = std::strtod(l2.c_str(), nullptr),
+                                   .largest = std::strtod(largest.c_str(), nullptr),
+                                   .bound = std::strtod(bound.c_str(), nullptr)};
   }
   return answer;
 }

@@ -3,8 +3,9 @@
 //
 //   member    → conductor   hello RANK WORLD VARIANT,VARIANT,...
 //   conductor → member      run BYTES WARMUP ITERATIONS IN_PLACE CHECK VARIANT
-//   member    → conductor   done WRONG [MICROSECONDS ...]      (the times of rank 0, one per
-//   iteration)
+//   member    → conductor   done WRONG [MICROSECONDS ...] [deviation RELATIVE_L2 LARGEST BOUND]
+//                           (of rank 0: its times, one per iteration, and, when checked, how far a
+//                           result that need not be exact is from the exact one)
 //
 // All members get the same order and carry it out in lockstep, because every all-reduce waits for
 // all. They end when the conductor closes the socket. Sockets are Unix ones in the abstract
@@ -15,8 +16,11 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "common/deviation.hpp"
 
 namespace bench {
 
@@ -32,6 +36,7 @@ struct Order {
 struct Answer {
   std::size_t wrong = 0;  // elements, over all members
   std::vector<double> microseconds;
+  std::optional<Deviation> deviation;
 };
 
 // What a member does. `prepare` allocates and fills the buffers; `call` is what is timed.
@@ -42,6 +47,7 @@ class Workload {
   virtual void refill() = 0;  // the input as it was at first: in-place calls change it
   virtual void call() = 0;
   virtual std::size_t count_wrong() = 0;  // after a refill and one call
+  virtual std::optional<Deviation> deviation() { return std::nullopt; }  // likewise
 };
 
 struct MemberOptions {

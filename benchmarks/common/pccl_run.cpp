@@ -14,12 +14,15 @@ namespace bench {
 
 namespace {
 
-ccoip_socket_address_t loopback(std::uint16_t port) {
+constexpr const char* loopback = "127.0.0.1";
+
+ccoip_socket_address_t address_of(const std::string& host, std::uint16_t port) {
   ccoip_socket_address_t address{};
   address.inet.protocol = inetIPv4;
-  address.inet.ipv4 = {{127, 0, 0, 1}};
   address.port = port;
-  return address;
+  if (inet_pton(AF_INET, host.c_str(), &address.inet.ipv4) == 1) return address;
+  std::fprintf(stderr, "%s is no IPv4 address\n", host.c_str());
+  std::exit(1);
 }
 
 // Free a moment ago; LocalMaster tries another when it is taken by then.
@@ -47,7 +50,7 @@ LocalMaster::LocalMaster() {
   pcclResult_t result = pcclInternalError;
   for (int attempt = 0; attempt < 8; ++attempt) {
     port_ = free_port();
-    result = pcclCreateMaster(loopback(port_), &master_);
+    result = pcclCreateMaster(address_of(loopback, port_), &master_);
     if (result != pcclSuccess) break;
     if ((result = pcclRunMaster(master_)) == pcclSuccess) return;
     pcclDestroyMaster(master_);
@@ -61,10 +64,10 @@ LocalMaster::~LocalMaster() {
   pcclDestroyMaster(master_);
 }
 
-Peer::Peer(std::uint16_t master_port, std::uint32_t pool_size) {
+Peer::Peer(std::uint16_t master_port, std::uint32_t pool_size, const std::string& master_host) {
   pcclInit();
   pcclCommCreateParams_t params{};
-  params.master_address = loopback(master_port);
+  params.master_address = address_of(master_host, master_port);
   params.p2p_connection_pool_size = pool_size;
   const pcclResult_t result = pcclCreateCommunicator(&params, &comm_);
   if (result != pcclSuccess) give_up("pcclCreateCommunicator", result, "");

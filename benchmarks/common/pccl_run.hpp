@@ -25,7 +25,8 @@ class LocalMaster {
 
 class Peer {
  public:
-  explicit Peer(std::uint16_t master_port, std::uint32_t pool_size = 0);
+  explicit Peer(std::uint16_t master_port, std::uint32_t pool_size = 0,
+                const std::string& master_host = "127.0.0.1");
   ~Peer();
   Peer(const Peer&) = delete;
   Peer& operator=(const Peer&) = delete;

@@ -1,43 +1,14 @@
 #include "common/typed_values.hpp"
 
+#include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
-#include <cstdint>
+
+#include "common/element_types.hpp"
 
 namespace bench {
 
 namespace {
-
-// The 16-bit types hold small values here: no infinities, no subnormals, no rounding to speak of.
-struct Half {
-  std::uint16_t bits = 0;
-  Half() = default;
-  explicit Half(double value) {
-    const auto whole = std::bit_cast<std::uint32_t>(static_cast<float>(value));
-    if (value == 0) return;
-    const auto exponent = static_cast<int>(whole >> 23 & 0xff) - 127 + 15;
-    bits = static_cast<std::uint16_t>(
-        (whole >> 16 & 0x8000) | static_cast<unsigned>(exponent) << 10 | (whole >> 13 & 0x3ff));
-  }
-  explicit operator double() const {
-    const double mantissa = 1 + (bits & 0x3ff) / 1024.0;
-    const double magnitude = std::ldexp(mantissa, (bits >> 10 & 0x1f) - 15);
-    if ((bits & 0x7fff) == 0) return 0;
-    return (bits & 0x8000) != 0 ? -magnitude : magnitude;
-  }
-};
-
-struct Bfloat {
-  std::uint16_t bits = 0;
-  Bfloat() = default;
-  explicit Bfloat(double value)
-      : bits(static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(static_cast<float>(value)) >>
-                                        16)) {}
-  explicit operator double() const {
-    return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
-  }
-};
 
 struct TypeRow {
   pcclDataType_t type;
@@ -62,38 +33,6 @@ const TypeRow& row_of(pcclDataType_t type) {
     if (row.type == type) return row;
   }
   return types[0];
-}
-
-// Calls `visitor` with a pointer of the element type.
-template <typename Visitor>
-auto with_type(pcclDataType_t type, Visitor visitor) {
-  switch (type) {
-    case pcclUint8:
-      return visitor(static_cast<std::uint8_t*>(nullptr));
-    case pcclInt8:
-      return visitor(static_cast<std::int8_t*>(nullptr));
-    case pcclInt16:
-      return visitor(static_cast<std::int16_t*>(nullptr));
-    case pcclUint16:
-      return visitor(static_cast<std::uint16_t*>(nullptr));
-    case pcclUint32:
-      return visitor(static_cast<std::uint32_t*>(nullptr));
-    case pcclInt32:
-      return visitor(static_cast<std::int32_t*>(nullptr));
-    case pcclUint64:
-      return visitor(static_cast<std::uint64_t*>(nullptr));
-    case pcclInt64:
-      return visitor(static_cast<std::int64_t*>(nullptr));
-    case pcclFloat16:
-      return visitor(static_cast<Half*>(nullptr));
-    case pcclBFloat16:
-      return visitor(static_cast<Bfloat*>(nullptr));
-    case pcclFloat:
-      return visitor(static_cast<float*>(nullptr));
-    case pcclDouble:
-      break;
-  }
-  return visitor(static_cast<double*>(nullptr));
 }
 
 double value(std::size_t index, int rank, pcclRedOp_t op) {
@@ -139,6 +78,22 @@ std::optional<pcclRedOp_t> op_named(const std::string& name) {
     if (known == name) return op;
   }
   return std::nullopt;
+}
+
+std::optional<pcclQuantizationOptions_t> quantization_named(const std::string& name) {
+  if (name == "none") return pcclQuantizationOptions_t{pcclUint8, pcclQuantNone};
+  constexpr std::pair<const char*, pcclQuantizationOptions_t> narrow[] = {
+      {"uint4", {pcclUint4, pcclQuantMinMax}},
+      {"uint2", {pcclUint2, pcclQuantMinMax}},
+      {"float8_e4m3", {pcclFloat8E4M3, pcclQuantScale}},
+      {"float8_e5m2", {pcclFloat8E5M2, pcclQuantScale}},
+      {"float4_e3m0", {pcclFloat4E3M0, pcclQuantScale}}};
+  for (const auto& [known, options] : narrow)
+    if (name == known) return options;
+  const auto type = data_type_named(name);
+  if (!type || *type > pcclInt64) return std::nullopt;
+  return pcclQuantizationOptions_t{
+      *type, name.starts_with("u") ? pcclQuantMinMax : pcclQuantZeroPointScale};
 }
 
 void fill(void* buffer, std::size_t count, pcclDataType_t type, pcclRedOp_t op, int rank) {

@@ -1,27 +1,21 @@
 """Hosts far from each other, and processes on them: the emulator of ../shared/wanem, a master, and peers that
 are told what to do line by line (tests/e2e/peer.cpp)."""
 
-import ctypes
 import datetime
 import json
 import os
 import pathlib
 import queue
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 
+from common.members import die_with_parent
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PORT = 48148
-_libc = ctypes.CDLL(None)
-
-
-def die_with_parent():
-    PR_SET_PDEATHSIG = 1
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def emulator_of(build):

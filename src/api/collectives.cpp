@@ -1,8 +1,11 @@
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "api/communicator.hpp"
 #include "api/enums.hpp"
+#include "api/error_feedback.hpp"
+#include "api/quantization.hpp"
 #include "api/reduce_request.hpp"
 #include "base/limits.hpp"
 
@@ -17,15 +20,14 @@ Answer check_reduce(const void* send, void* receive, const pcclReduceDescriptor_
   const unsigned type = raw(descriptor->src_descriptor.datatype);
   const unsigned op = raw(descriptor->op);
   const unsigned hint = raw(descriptor->src_descriptor.distribution_hint);
-  const unsigned quantization = raw(descriptor->quantization_options.algorithm);
   if (type >= data_type_count) return out_of_range("datatype", type);
   if (op >= red_op_count) return out_of_range("reduce operation", op);
   if (hint > pcclDistributionUniform) return out_of_range("distribution hint", hint);
-  if (quantization > pcclQuantZeroPointScale)
-    return out_of_range("quantization algorithm", quantization);
-  if (quantization != pcclQuantNone)
-    return invalid_argument(
-        "quantization arrives in a later version of the library; use pcclQuantNone");
+  if (Answer wrong =
+          read_quantization(descriptor->quantization_options, static_cast<DataType>(type),
+                            static_cast<RedOp>(op), request.quantization);
+      !wrong.ok())
+    return wrong;
 
   const std::size_t element_bytes = size_of(static_cast<DataType>(type));
   if (descriptor->count > limits::op_bytes / element_bytes)
@@ -65,6 +67,40 @@ Answer await(node::PeerNode& peer, std::uint64_t tag, pcclReduceInfo_t* info_out
   return answer;
 }
 
+pcclResult_t all_reduce(const char* call, const void* send, void* receive,
+                        const pcclReduceDescriptor_t* descriptor,
+                        const pcclErrorFeedback_t* feedback, const pcclComm_t* communicator,
+                        pcclReduceInfo_t* info_out) {
+  return with_peer(call, communicator, [&](node::PeerNode& peer) {
+    node::ReduceRequest request;
+    if (Answer wrong = check_reduce(send, receive, descriptor, request); !wrong.ok()) return wrong;
+    FeedbackLease lease;
+    if (Answer wrong = lease.take(feedback, request); !wrong.ok()) return wrong;
+    request.awaited_at_once = true;
+    if (Answer refused = launch(peer, request); !refused.ok()) return refused;
+    return await(peer, request.tag, info_out);
+  });
+}
+
+pcclResult_t all_reduce_async(const char* call, const void* send, void* receive,
+                              const pcclReduceDescriptor_t* descriptor,
+                              const pcclErrorFeedback_t* feedback, const pcclComm_t* communicator,
+                              pcclAsyncReduceOp_t* handle_out) {
+  return with_communicator(call, communicator, [&](pcclComm_t& entered) {
+    if (handle_out == nullptr) return invalid_argument("reduce_handle_out is NULL");
+    const std::shared_ptr<node::PeerNode> peer = entered.accepted_node();
+    if (peer == nullptr) return invalid_usage("not connected");
+    node::ReduceRequest request;
+    if (Answer wrong = check_reduce(send, receive, descriptor, request); !wrong.ok()) return wrong;
+    FeedbackLease lease;
+    if (Answer wrong = lease.take(feedback, request); !wrong.ok()) return wrong;
+    if (Answer refused = launch(*peer, request); !refused.ok()) return refused;
+    entered.keep(request.tag, std::move(lease));
+    *handle_out = {&entered, request.tag};
+    return success();
+  });
+}
+
 }  // namespace
 
 }  // namespace pccl::api
@@ -76,31 +112,34 @@ using pccl::node::ReduceRequest;
 pcclResult_t pcclAllReduce(const void* sendbuff, void* recvbuff,
                            const pcclReduceDescriptor_t* descriptor, const pcclComm_t* communicator,
                            pcclReduceInfo_t* reduce_info_out) {
-  return with_peer("pcclAllReduce", communicator, [&](PeerNode& peer) {
-    ReduceRequest request;
-    if (Answer wrong = check_reduce(sendbuff, recvbuff, descriptor, request); !wrong.ok())
-      return wrong;
-    request.awaited_at_once = true;
-    if (Answer refused = launch(peer, request); !refused.ok()) return refused;
-    return await(peer, request.tag, reduce_info_out);
-  });
+  return all_reduce("pcclAllReduce", sendbuff, recvbuff, descriptor, nullptr, communicator,
+                    reduce_info_out);
+}
+
+pcclResult_t pcclAllReduceWithFeedback(const void* sendbuff, void* recvbuff,
+                                       const pcclReduceDescriptor_t* descriptor,
+                                       pcclErrorFeedback_t* feedback,
+                                       const pcclComm_t* communicator,
+                                       pcclReduceInfo_t* reduce_info_out) {
+  return all_reduce("pcclAllReduceWithFeedback", sendbuff, recvbuff, descriptor, feedback,
+                    communicator, reduce_info_out);
 }
 
 pcclResult_t pcclAllReduceAsync(const void* sendbuff, void* recvbuff,
                                 const pcclReduceDescriptor_t* descriptor,
                                 const pcclComm_t* communicator,
                                 pcclAsyncReduceOp_t* reduce_handle_out) {
-  return with_communicator("pcclAllReduceAsync", communicator, [&](pcclComm_t& entered) {
-    if (reduce_handle_out == nullptr) return invalid_argument("reduce_handle_out is NULL");
-    const std::shared_ptr<PeerNode> peer = entered.accepted_node();
-    if (peer == nullptr) return invalid_usage("not connected");
-    ReduceRequest request;
-    if (Answer wrong = check_reduce(sendbuff, recvbuff, descriptor, request); !wrong.ok())
-      return wrong;
-    if (Answer refused = launch(*peer, request); !refused.ok()) return refused;
-    *reduce_handle_out = {&entered, request.tag};
-    return success();
-  });
+  return all_reduce_async("pcclAllReduceAsync", sendbuff, recvbuff, descriptor, nullptr,
+                          communicator, reduce_handle_out);
+}
+
+pcclResult_t pcclAllReduceWithFeedbackAsync(const void* sendbuff, void* recvbuff,
+                                            const pcclReduceDescriptor_t* descriptor,
+                                            pcclErrorFeedback_t* feedback,
+                                            const pcclComm_t* communicator,
+                                            pcclAsyncReduceOp_t* reduce_handle_out) {
+  return all_reduce_async("pcclAllReduceWithFeedbackAsync", sendbuff, recvbuff, descriptor,
+                          feedback, communicator, reduce_handle_out);
 }
 
 pcclResult_t pcclAwaitAsyncReduce(const pcclAsyncReduceOp_t* reduce_handle,
@@ -108,6 +147,11 @@ pcclResult_t pcclAwaitAsyncReduce(const pcclAsyncReduceOp_t* reduce_handle,
   if (!initialized()) return pcclNotInitialized;
   if (reduce_handle == nullptr) return pcclInvalidArgument;
   const pcclAsyncReduceOp_t handle = *reduce_handle;
-  return with_peer("pcclAwaitAsyncReduce", handle.comm,
-                   [&](PeerNode& peer) { return await(peer, handle.tag, reduce_info_out); });
+  return with_communicator("pcclAwaitAsyncReduce", handle.comm, [&](pcclComm_t& entered) {
+    const std::shared_ptr<PeerNode> peer = entered.accepted_node();
+    if (peer == nullptr) return invalid_usage("not connected");
+    // First, since the tag is free for another op as soon as this one has ended.
+    const FeedbackLease lease = entered.take_kept(handle.tag);
+    return await(*peer, handle.tag, reduce_info_out);
+  });
 }

@@ -1,57 +1,25 @@
 #include "api/communicator.hpp"
 
 #include <algorithm>
-#include <unordered_map>
 
 #include "api/address.hpp"
 #include "api/enums.hpp"
+#include "api/living.hpp"
 #include "base/environment.hpp"
 
 using pccl::Outcome;
 using pccl::Status;
 using pccl::api::Answer;
+using pccl::api::FeedbackLease;
 using pccl::node::PeerNode;
 using pccl::node::PeerOptions;
 
-// ---- The table of living communicators ----
-
 namespace pccl::api {
 
-namespace {
+using LivingCommunicators = Living<pcclComm_t>;
 
-struct Table {
-  std::mutex mutex;
-  std::unordered_map<const pcclComm_t*, std::shared_ptr<pcclComm_t>> living;
-};
-
-Table& table() {
-  // Never destroyed: a program may leave main with communicators open and threads inside.
-  static auto* const instance = new Table;
-  return *instance;
-}
-
-std::shared_ptr<pcclComm_t> find(const pcclComm_t* handle) {
-  const std::scoped_lock lock(table().mutex);
-  const auto found = table().living.find(handle);
-  return found == table().living.end() ? nullptr : found->second;
-}
-
-pcclComm_t* add(std::shared_ptr<pcclComm_t> communicator) {
-  pcclComm_t* const handle = communicator.get();
-  const std::scoped_lock lock(table().mutex);
-  table().living.emplace(handle, std::move(communicator));
-  return handle;
-}
-
-std::shared_ptr<pcclComm_t> take_out(const pcclComm_t* handle) {
-  const std::scoped_lock lock(table().mutex);
-  const auto node = table().living.extract(handle);
-  return node.empty() ? nullptr : node.mapped();
-}
-
-}  // namespace
-
-Entered::Entered(const pcclComm_t* handle) : communicator_(find(handle)) {
+Entered::Entered(const pcclComm_t* handle)
+    : communicator_(LivingCommunicators::all().find(handle)) {
   if (communicator_ != nullptr && !communicator_->enter()) communicator_ = nullptr;
 }
 
@@ -129,6 +97,7 @@ Outcome pcclComm_t::run_connect() {
   options.lanes = params_.p2p_connection_pool_size;
   options.peer_timeout = pccl::peer_timeout_from_environment();
   options.master_timeout = pccl::master_timeout_from_environment();
+  options.shared_memory = pccl::shared_memory_from_environment();
   options.connect_timeout = pccl::connect_timeout_from_environment();
   const auto node = std::make_shared<PeerNode>(options);
   {
@@ -149,6 +118,20 @@ void pcclComm_t::end_connect(bool accepted) {
 std::shared_ptr<PeerNode> pcclComm_t::accepted_node() const {
   const std::scoped_lock lock(mutex_);
   return state_ == State::accepted ? node_ : nullptr;
+}
+
+// ---- Residuals of ops in flight ----
+
+void pcclComm_t::keep(std::uint64_t tag, FeedbackLease lease) {
+  if (!lease) return;
+  const std::scoped_lock lock(mutex_);
+  leases_[tag] = std::move(lease);
+}
+
+FeedbackLease pcclComm_t::take_kept(std::uint64_t tag) {
+  const std::scoped_lock lock(mutex_);
+  auto node = leases_.extract(tag);
+  return node.empty() ? FeedbackLease() : std::move(node.mapped());
 }
 
 // ---- The last failure ----
@@ -175,7 +158,8 @@ pcclResult_t pcclCreateCommunicator(const pcclCommCreateParams_t* params, pcclCo
   return without_exceptions([&] {
            const std::optional<pccl::Endpoint> master = endpoint_of(params->master_address);
            if (!master) return invalid_argument("master_address.inet.protocol is unknown");
-           *comm_out = add(std::make_shared<pcclComm_t>(*master, *params));
+           *comm_out =
+               LivingCommunicators::all().add(std::make_shared<pcclComm_t>(*master, *params));
            return success();
          })
       .result;
@@ -184,7 +168,8 @@ pcclResult_t pcclCreateCommunicator(const pcclCommCreateParams_t* params, pcclCo
 pcclResult_t pcclDestroyCommunicator(pcclComm_t* comm) {
   if (!initialized()) return pcclNotInitialized;
   return without_exceptions([&] {
-           const std::shared_ptr<pcclComm_t> communicator = take_out(comm);
+           const std::shared_ptr<pcclComm_t> communicator =
+               LivingCommunicators::all().take_out(comm);
            if (communicator == nullptr) return invalid_argument("not a communicator");
            communicator->close();
            return success();

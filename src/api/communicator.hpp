@@ -3,17 +3,19 @@
 //
 // Handles are looked up in a table of the living ones, and a call holds its communicator until it
 // returns. So a call that is still inside while another thread destroys the communicator ends in
-// order (interrupted), and a call with a destroyed handle gets pcclInvalidArgument. A C API cannot
-// do more: a new communicator may get the address of a destroyed one.
+// order (interrupted), and a call with a destroyed handle gets pcclInvalidArgument (living.hpp).
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
 
 #include "api/answer.hpp"
+#include "api/error_feedback.hpp"
 #include "base/endpoint.hpp"
 #include "node/peer_node.hpp"
 #include "pccl.h"
@@ -35,6 +37,10 @@ struct pcclComm_t {
   // say why.
   std::shared_ptr<pccl::node::PeerNode> accepted_node() const;
 
+  // What an async op has leased, from its launch to its await.
+  void keep(std::uint64_t tag, pccl::api::FeedbackLease lease);
+  pccl::api::FeedbackLease take_kept(std::uint64_t tag);  // none: an empty one
+
   void remember(std::string_view call, std::string_view why);
   std::string last_error() const;
 
@@ -53,6 +59,7 @@ struct pcclComm_t {
   int calls_inside_ = 0;
   bool closing_ = false;
   State state_ = State::idle;
+  std::map<std::uint64_t, pccl::api::FeedbackLease> leases_;  // by tag
   std::shared_ptr<pccl::node::PeerNode> node_;
   std::string last_error_;
 };

@@ -1,4 +1,5 @@
-// pcclAllReduceMultipleWithRetry: many ops, a few at a time, until each one has succeeded.
+// pcclAllReduceMultipleWithRetry and -WithFeedback: many ops, a few at a time, until each one has
+// succeeded.
 //
 // Ops are launched in the order of the array and awaited in the order of their launch, so the first
 // op that is not done is always in flight, on every peer: with equal arrays no two peers can wait
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "api/communicator.hpp"
+#include "api/error_feedback.hpp"
 #include "api/reduce_request.hpp"
 
 namespace pccl::api {
@@ -20,13 +22,17 @@ namespace {
 using node::PeerNode;
 using node::ReduceRequest;
 
-Answer check_all(const pcclReduceOpDescriptor_t* descriptors, std::size_t count,
-                 std::vector<ReduceRequest>& requests) {
+// `feedbacks` may be null, and so may each of them.
+Answer check_all(const pcclReduceOpDescriptor_t* descriptors, pcclErrorFeedback_t* const* feedbacks,
+                 std::size_t count, std::vector<ReduceRequest>& requests,
+                 std::vector<FeedbackLease>& leases) {
   requests.resize(count);
+  leases.resize(count);
   std::vector<std::uint64_t> tags(count);
   for (std::size_t i = 0; i < count; ++i) {
     const pcclReduceOpDescriptor_t& one = descriptors[i];
     Answer wrong = check_reduce(one.sendbuf, one.recvbuf, &one.descriptor, requests[i]);
+    if (wrong.ok() && feedbacks != nullptr) wrong = leases[i].take(feedbacks[i], requests[i]);
     if (!wrong.ok()) {
       wrong.why.insert(0, "descriptor " + std::to_string(i) + ": ");
       return wrong;
@@ -140,6 +146,25 @@ Answer reduce_all(PeerNode& peer, const std::vector<ReduceRequest>& requests,
   return success();
 }
 
+pcclResult_t reduce_multiple(const char* call, const pcclReduceOpDescriptor_t* descriptors,
+                             pcclErrorFeedback_t* const* feedbacks, std::size_t count,
+                             const pcclComm_t* communicator, pcclReduceInfo_t* info_out,
+                             int max_in_flight) {
+  return with_communicator(call, communicator, [&](pcclComm_t& entered) {
+    if (descriptors == nullptr) return invalid_argument("the array of descriptors is NULL");
+    if (count == 0) return invalid_argument("count is 0");
+    if (max_in_flight <= 0)
+      return invalid_argument("max_in_flight is " + std::to_string(max_in_flight));
+    const std::shared_ptr<PeerNode> peer = entered.accepted_node();
+    if (peer == nullptr) return invalid_usage("not connected");
+    std::vector<ReduceRequest> requests;
+    std::vector<FeedbackLease> leases;
+    if (Answer wrong = check_all(descriptors, feedbacks, count, requests, leases); !wrong.ok())
+      return wrong;
+    return reduce_all(*peer, requests, static_cast<std::size_t>(max_in_flight), info_out);
+  });
+}
+
 }  // namespace
 
 }  // namespace pccl::api
@@ -149,17 +174,15 @@ using namespace pccl::api;
 pcclResult_t pcclAllReduceMultipleWithRetry(const pcclReduceOpDescriptor_t* descriptors,
                                             size_t count, const pcclComm_t* communicator,
                                             pcclReduceInfo_t* reduce_info_out, int max_in_flight) {
-  return with_communicator(
-      "pcclAllReduceMultipleWithRetry", communicator, [&](pcclComm_t& entered) {
-        if (descriptors == nullptr) return invalid_argument("the array of descriptors is NULL");
-        if (count == 0) return invalid_argument("count is 0");
-        if (max_in_flight <= 0)
-          return invalid_argument("max_in_flight is " + std::to_string(max_in_flight));
-        const std::shared_ptr<pccl::node::PeerNode> peer = entered.accepted_node();
-        if (peer == nullptr) return invalid_usage("not connected");
-        std::vector<pccl::node::ReduceRequest> requests;
-        if (Answer wrong = check_all(descriptors, count, requests); !wrong.ok()) return wrong;
-        return reduce_all(*peer, requests, static_cast<std::size_t>(max_in_flight),
-                          reduce_info_out);
-      });
+  return reduce_multiple("pcclAllReduceMultipleWithRetry", descriptors, nullptr, count,
+                         communicator, reduce_info_out, max_in_flight);
+}
+
+pcclResult_t pcclAllReduceMultipleWithFeedback(const pcclReduceOpDescriptor_t* descriptors,
+                                               pcclErrorFeedback_t* const* feedbacks, size_t count,
+                                               const pcclComm_t* communicator,
+                                               pcclReduceInfo_t* reduce_info_out,
+                                               int max_in_flight) {
+  return reduce_multiple("pcclAllReduceMultipleWithFeedback", descriptors, feedbacks, count,
+                         communicator, reduce_info_out, max_in_flight);
 }

@@ -54,6 +54,15 @@ bool accept_restored_state_from_environment() {
   return environment_number("PCCL_ACCEPT_RESTORED_STATE", 0, 0, 1) == 1;
 }
 
+bool shared_memory_from_environment() {
+  return environment_number("PCCL_SHM", 1, 0, 1) == 1;
+}
+
+std::string congestion_control_from_environment() {
+  const char* const name = std::getenv("PCCL_CONGESTION_CONTROL");
+  return name == nullptr || *name == '\0' ? "cubic" : name;
+}
+
 std::string state_file_from_environment() {
   const char* const path = std::getenv("PCCL_STATE_FILE");
   return path == nullptr ? "" : path;

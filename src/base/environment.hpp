@@ -22,7 +22,10 @@ std::uint64_t environment_number(const char* name, std::uint64_t default_value,
 bool accept_restored_state_from_environment();  // PCCL_ACCEPT_RESTORED_STATE
 bool remove_stragglers_from_environment();      // PCCL_REMOVE_STRAGGLERS
 
-std::string state_file_from_environment();  // PCCL_STATE_FILE, default none
+bool shared_memory_from_environment();  // PCCL_SHM, default 1
+
+std::string congestion_control_from_environment();  // PCCL_CONGESTION_CONTROL, default cubic
+std::string state_file_from_environment();          // PCCL_STATE_FILE, default none
 
 Duration peer_timeout_from_environment();       // PCCL_PEER_TIMEOUT, default 3 s
 Duration master_timeout_from_environment();     // PCCL_MASTER_TIMEOUT, default 60 s

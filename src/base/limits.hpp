@@ -60,17 +60,27 @@ inline constexpr std::size_t remembered_removals = 256;
 inline constexpr std::size_t segment_bytes = 256 << 10;
 inline constexpr std::size_t smallest_segment_bytes = 16 << 10;
 // Segments of an op that a sender has under way before it needs an earlier one back
-// (plan/ring_schedule).
+// (plan/ring_schedule): the first on short links; on long ones as many as are on their way at this
+// rate, up to the second.
 inline constexpr std::uint32_t ring_depth = 8;
+inline constexpr std::uint32_t longest_ring_depth = 64;
+inline constexpr double ring_bytes_per_second = 400e6;
+// Scratch of all ops together, beyond what each needs to go on at all.
+inline constexpr std::size_t shared_scratch_bytes = 64 << 20;
 
 // Segments no longer than this may be sent before the receiver has launched the op, up to the
 // budget of parked bytes per link.
 inline constexpr std::size_t eager_segment_bytes = 64 << 10;
 inline constexpr std::size_t eager_link_bytes = 512 << 10;
 
-// Lanes of one link that a peer accepts at most, and opens when the pool size is 0.
+// Lanes of one link that a peer accepts at most.
 inline constexpr std::uint32_t lanes_per_link = 64;
-inline constexpr std::uint32_t automatic_lanes = 2;
+// Opened when the pool size is 0: as many as keep this rate over the link's round trip, at so many
+// bytes under way on each (of the 4 MiB that a Linux socket may buffer for sending by default,
+// something more than half are payload).
+inline constexpr std::uint32_t fewest_automatic_lanes = 2;
+inline constexpr std::uint32_t most_automatic_lanes = 8;
+inline constexpr double lane_bytes_under_way = 2 << 20;
 
 // Shared state: blocks have this size, or a multiple that leaves a state with no more blocks than
 // the limit, so that the list of their digests stays small beside it.

@@ -11,9 +11,19 @@ namespace pccl::collective {
 namespace {
 
 // Beyond this many blocks in use by all ops together, an op is granted its private minimum only.
-constexpr std::size_t shared_scratch_blocks = (16 << 20) / limits::segment_bytes;
+constexpr std::size_t shared_scratch_blocks = limits::shared_scratch_bytes / limits::segment_bytes;
 
 }  // namespace
+
+plan::RingSchedule schedule_of(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
+                               const Operand& operand, Duration rtt) {
+  std::size_t element_bytes = size_of(operand.type);
+  if (operand.quantization)  // codes may be wider than the elements, and bring their ranges
+    while (SegmentCoder::bytes(operand.type, operand.quantization,
+                               limits::segment_bytes / element_bytes) > limits::segment_bytes)
+      element_bytes *= 2;
+  return plan::RingSchedule::choose(rank, world, count, element_bytes, rtt);
+}
 
 RingAllReduce::RingAllReduce(const plan::RingSchedule& schedule, const Operand& operand,
                              BlockPool& scratch, BlockPool& rollback)
@@ -22,7 +32,9 @@ RingAllReduce::RingAllReduce(const plan::RingSchedule& schedule, const Operand& 
       element_bytes_(size_of(operand.type)),
       scratch_(scratch),
       rollback_(rollback),
-      receiving_(schedule.positions(), Progress::awaited) {}
+      receiving_(schedule.positions(), Progress::awaited) {
+  if (operand.quantization) coder_.emplace(operand.type, operand.op, operand.quantization);
+}
 
 bool RingAllReduce::can_send() const {
   const std::uint32_t limit = mutant(Mutant::credit_ignored) ? schedule_.positions() : send_limit_;
@@ -33,27 +45,42 @@ bool RingAllReduce::can_send() const {
 
 std::uint32_t RingAllReduce::claim() {
   PCCL_INVARIANT(can_send());
-  return next_claim_++;
+  const std::uint32_t position = next_claim_++;
+  if (coder_ && schedule_.transfer(position).step == 0) {
+    const plan::Range range = schedule_.sent(position);
+    auto& block = encoded_[position] = scratch_.take();
+    coder_->encode(block.data(), input_at(range), range.count, residual_to_change(range));
+  }
+  return position;
 }
 
 std::uint32_t RingAllReduce::segment_bytes_at(std::uint32_t position) const {
-  return static_cast<std::uint32_t>(schedule_.sent(position).count * element_bytes_);
+  return static_cast<std::uint32_t>(wire_bytes(schedule_.sent(position).count));
+}
+
+std::size_t RingAllReduce::wire_bytes(std::uint64_t elements) const {
+  return coder_ ? coder_->bytes(elements) : elements * element_bytes_;
 }
 
 std::span<const std::byte> RingAllReduce::payload(std::uint32_t position) const {
   const plan::Transfer transfer = schedule_.transfer(position);
   const plan::Range range = schedule_.sent(position);
-  const std::size_t bytes = range.count * element_bytes_;
+  const std::size_t bytes = wire_bytes(range.count);
+  if (coder_)
+    return {transfer.step == 0 ? encoded_.at(position).data()
+                               : blocks_.at(*schedule_.needs(position)).data(),
+            bytes};
   if (transfer.step == 0) return {input_at(range), bytes};
   if (!schedule_.reduces(transfer)) return {result_at(range), bytes};
   return {blocks_.at(*schedule_.needs(position)).data(), bytes};
 }
 
 void RingAllReduce::sent(std::uint32_t position) {
-  const plan::Transfer transfer = schedule_.transfer(position);
   tx_bytes_ += segment_bytes_at(position);
   ++sent_count_;
-  if (transfer.step > 0 && schedule_.reduces(transfer)) release(*schedule_.needs(position));
+  encoded_.erase(position);
+  const auto source = schedule_.needs(position);
+  if (source && held_for_sending(*source)) release(*source);
 }
 
 void RingAllReduce::raise_limit(std::uint32_t limit) {
@@ -62,13 +89,13 @@ void RingAllReduce::raise_limit(std::uint32_t limit) {
 
 bool RingAllReduce::accepts(std::uint32_t position, std::uint32_t length) const {
   return position < schedule_.positions() && receiving_[position] == Progress::awaited &&
-         length == schedule_.received(position).count * element_bytes_;
+         length == wire_bytes(schedule_.received(position).count);
 }
 
 void RingAllReduce::expect(std::uint32_t position) {
   const plan::Range range = schedule_.received(position);
   receiving_[position] = Progress::arriving;
-  if (schedule_.reduces(schedule_.transfer(position)))
+  if (coder_ || schedule_.reduces(schedule_.transfer(position)))
     blocks_[position] = scratch_.take();
   else if (in_place())
     rollback_.save(result_at(range), range.count * element_bytes_);
@@ -76,17 +103,25 @@ void RingAllReduce::expect(std::uint32_t position) {
 
 std::span<std::byte> RingAllReduce::destination(std::uint32_t position) {
   const plan::Range range = schedule_.received(position);
-  const std::size_t bytes = range.count * element_bytes_;
+  const std::size_t bytes = wire_bytes(range.count);
   const auto block = blocks_.find(position);
   return {block == blocks_.end() ? result_at(range) : block->second.data(), bytes};
 }
 
 void RingAllReduce::arrived(std::uint32_t position) {
-  const plan::Transfer transfer = schedule_.transfer(position);
   const plan::Range range = schedule_.received(position);
-  rx_bytes_ += range.count * element_bytes_;
+  rx_bytes_ += wire_bytes(range.count);
   ++arrived_count_;
   receiving_[position] = Progress::held;
+  if (coder_)
+    arrived_as_codes(position, range);
+  else
+    arrived_in_full(position, range);
+  if (!held_for_sending(position)) release(position);
+}
+
+void RingAllReduce::arrived_in_full(std::uint32_t position, const plan::Range& range) {
+  const plan::Transfer transfer = schedule_.transfer(position);
   if (schedule_.completes(transfer)) {
     if (in_place() && !mutant(Mutant::restore_misses_owned_chunk))
       rollback_.save(result_at(range), range.count * element_bytes_);
@@ -97,12 +132,25 @@ void RingAllReduce::arrived(std::uint32_t position) {
     std::byte* const partial = blocks_[position].data();
     kernels::reduce(operand_.op, operand_.type, partial, partial, input_at(range), range.count);
   }
-  if (!held_for_sending(transfer)) release(position);
 }
 
-// Only a partial sum occupies a block until it has been sent on; results are sent from the user's
-// buffer.
-bool RingAllReduce::held_for_sending(const plan::Transfer& transfer) const {
+void RingAllReduce::arrived_as_codes(std::uint32_t position, const plan::Range& range) {
+  const plan::Transfer transfer = schedule_.transfer(position);
+  std::byte* const segment = blocks_[position].data();
+  if (schedule_.completes(transfer))
+    coder_->complete(segment, input_at(range), range.count, schedule_.world(),
+                     residual_to_change(range));
+  else if (schedule_.reduces(transfer))
+    return coder_->reduce(segment, input_at(range), range.count, residual_to_change(range));
+  if (in_place()) rollback_.save(result_at(range), range.count * element_bytes_);
+  coder_->decode(result_at(range), segment, range.count);
+}
+
+// Only what is sent from it occupies a block until it has been: partial sums and codes. Results in
+// full are sent from the user's buffer.
+bool RingAllReduce::held_for_sending(std::uint32_t position) const {
+  const plan::Transfer transfer = schedule_.transfer(position);
+  if (coder_) return schedule_.feeds(position).has_value();
   return schedule_.reduces(transfer) && !schedule_.completes(transfer);
 }
 
@@ -143,6 +191,17 @@ std::byte* RingAllReduce::result_at(const plan::Range& range) const {
 
 const std::byte* RingAllReduce::input_at(const plan::Range& range) const {
   return static_cast<const std::byte*>(operand_.send) + range.begin * element_bytes_;
+}
+
+// Null without error feedback. Residuals of 16-bit elements fill more than one block of the pool.
+float* RingAllReduce::residual_to_change(const plan::Range& range) {
+  if (operand_.residual == nullptr) return nullptr;
+  float* const residual = operand_.residual + range.begin;
+  constexpr std::uint64_t in_a_block = limits::segment_bytes / sizeof(float);
+  for (std::uint64_t first = 0; first < range.count; first += in_a_block)
+    rollback_.save(reinterpret_cast<std::byte*>(residual + first),
+                   std::min(in_a_block, range.count - first) * sizeof(float));
+  return residual;
 }
 
 }  // namespace pccl::collective

@@ -9,6 +9,11 @@
 // the lowest position that the receiver has not yet sent on. A window of depth + 1 can never block
 // the ring (the rank that has sent least can always go on); more only evens out differences in
 // speed.
+//
+// Of a quantized op every segment travels and is held as codes (segment_coder.hpp): it is encoded
+// when its first sender claims it, and decoded into the receive buffer by everybody, who completes
+// it included. With error feedback every rank encodes what it has lost the last time as well
+// (kernels/error_feedback.hpp); the residuals have their way back like an in-place buffer.
 #pragma once
 
 #include <cstddef>
@@ -19,8 +24,10 @@
 #include <vector>
 
 #include "base/dtype.hpp"
+#include "base/quantization.hpp"
 #include "collective/block_pool.hpp"
 #include "collective/rollback.hpp"
+#include "collective/segment_coder.hpp"
 #include "plan/ring_schedule.hpp"
 
 namespace pccl::collective {
@@ -30,7 +37,13 @@ struct Operand {
   void* receive = nullptr;  // may be `send`: in place
   DataType type = DataType::float32;
   RedOp op = RedOp::sum;
+  QuantizationOptions quantization{};
+  float* residual = nullptr;  // error feedback of a quantized sum or avg: as many as elements
 };
+
+// Segments that fit into a block, however the elements travel.
+plan::RingSchedule schedule_of(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
+                               const Operand& operand, Duration rtt = {});
 
 class RingAllReduce {
  public:
@@ -57,7 +70,7 @@ class RingAllReduce {
   std::uint32_t vital_limit() const;    // what it must be told: below it the ring could stand still
 
   bool finished() const;  // everything sent and received: the result is whole
-  void roll_back() const { rollback_.restore(); }  // an in-place buffer holds its input again
+  void roll_back() const { rollback_.restore(); }  // in-place buffer and residuals are as before
   void forget_input() { rollback_.forget(); }      // gives the copies back to the pool
 
   std::uint16_t progress_per_mille() const;  // of what is to be sent and received
@@ -68,15 +81,20 @@ class RingAllReduce {
  private:
   enum class Progress : std::uint8_t { awaited, arriving, held, released };
 
-  bool held_for_sending(const plan::Transfer& transfer) const;
+  std::size_t wire_bytes(std::uint64_t elements) const;
+  void arrived_in_full(std::uint32_t position, const plan::Range& range);
+  void arrived_as_codes(std::uint32_t position, const plan::Range& range);
+  bool held_for_sending(std::uint32_t position) const;
   void release(std::uint32_t position);
   std::byte* result_at(const plan::Range& range) const;
   const std::byte* input_at(const plan::Range& range) const;
+  float* residual_to_change(const plan::Range& range);
   bool in_place() const { return operand_.send == operand_.receive; }
 
   plan::RingSchedule schedule_;
   Operand operand_;
   std::size_t element_bytes_;
+  std::optional<SegmentCoder> coder_;  // of a quantized op
   BlockPool& scratch_;
   Rollback rollback_;
 
@@ -85,7 +103,8 @@ class RingAllReduce {
   std::uint32_t send_limit_ = 0;
   std::vector<Progress> receiving_;  // by position
   std::unordered_map<std::uint32_t, BlockPool::Block>
-      blocks_;  // arriving or held, reducing steps only
+      blocks_;  // arriving or held; reducing steps only, unless quantized
+  std::unordered_map<std::uint32_t, BlockPool::Block> encoded_;  // own input, claimed for sending
   std::uint32_t arrived_count_ = 0;
   std::uint32_t lowest_unreleased_ = 0;
   mutable std::uint32_t granted_ = 0;

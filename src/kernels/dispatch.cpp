@@ -37,6 +37,8 @@ class AvailableSets {
 #if defined(__x86_64__)
     if (cpu_runs_avx2()) add(avx2_kernels);
     if (cpu_runs_avx512()) add(avx512_kernels);
+#elif defined(__aarch64__)
+    add(neon_kernels);
 #endif
   }
   std::span<const KernelSet* const> all() const { return {sets_.data(), count_}; }

@@ -99,7 +99,8 @@ void MasterMachine::propose(Group group, std::vector<PeerId> ring, wire::EpochRe
                                .token = random_token(),
                                .ring = members_of(ring),
                                .counts = counts(),
-                               .why = why};
+                               .why = why,
+                               .rtt_us = wire::microseconds(state.round_trips.longest_in(ring))};
   state.replaced = {state.newest_epoch(), state.newest_ring()};
   if (reason == wire::EpochReason::recovery) {
     state.epoch = state.newest;
@@ -133,6 +134,8 @@ void MasterMachine::on_links_ready(Peer& peer, const wire::LinksReady& ready) {
   const std::size_t rank = static_cast<std::size_t>(at - linking.ring.begin());
   const std::size_t world = linking.ring.size();
   if (world > 1) {
+    group->second.round_trips.measured(peer.id, linking.ring[(rank + 1) % world],
+                                       std::chrono::microseconds(ready.rtt_us));
     group->second.paths.stands({peer.id, linking.ring[(rank + 1) % world]}, now_);
     group->second.paths.stands({linking.ring[(rank + world - 1) % world], peer.id}, now_);
   }
@@ -179,13 +182,16 @@ void MasterMachine::finish_admission() {
     state.last_verdict = {};
     note(fmt::format("installs epoch {} of group {} with {} peers", state.epoch.value, group.value,
                      state.ring.size()));
+    const std::uint32_t rtt_us = wire::microseconds(state.round_trips.longest_in(state.ring));
     for (const PeerId id : state.ring) {
       Peer& peer = peers_.at(id);
       if (peer.epoch_seen == Epoch{}) peer.epoch_seen = state.epoch;  // older ones are not its
       peer.verdict_seen = {};
-      send(peer, wire::EpochInstalled{state.epoch, after, round_, run_, state.syncs});
+      send(peer, wire::EpochInstalled{state.epoch, after, round_, run_, state.syncs, rtt_us});
     }
   }
+  for (const Group group : admission_groups_)  // until now they told of the way around the lost
+    groups_.at(group).round_trips.forget([this](PeerId id) { return !peers_.contains(id); });
   admission_groups_.clear();
   answer_all({.round = round_, .counts = after});
 }

@@ -29,6 +29,7 @@
 #include "membership/master_events.hpp"
 #include "membership/path_book.hpp"
 #include "membership/recollection.hpp"
+#include "membership/round_trips.hpp"
 #include "membership/state_election.hpp"
 
 namespace pccl::membership {
@@ -161,6 +162,7 @@ class MasterMachine {
     std::optional<Linking> linking;
     Replaced replaced;
     PathBook paths;
+    RoundTrips round_trips;
     std::map<PathBook::Path, Breaks> breaks;
     std::vector<Suspicion> suspicions;
     std::optional<Mending> mending;

@@ -52,6 +52,7 @@ struct OpFinished {  // the data path holds the whole result
 };
 struct LinksStand {  // to the next and from the previous rank of this epoch
   Epoch epoch;
+  Duration rtt{0};  // to the next rank and back
 };
 struct LinkBroken {
   Epoch epoch;
@@ -97,6 +98,7 @@ struct StartRing {
   OpHandle handle;
   OpKey op;
   std::uint32_t rank, world;
+  Duration rtt;  // the longest between neighbours of the ring, the same at all of them
 };
 struct PassOver {  // the op moves no data between peers, or is over: drop its frames
   OpKey op;

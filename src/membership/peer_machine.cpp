@@ -131,7 +131,8 @@ void PeerMachine::on_call_result(const wire::CallResult& result) {
 }
 
 void PeerMachine::on_proposed(const wire::EpochProposed& proposed) {
-  Ring ring{proposed.epoch, proposed.ring, proposed.counts, proposed.why};
+  Ring ring{proposed.epoch, proposed.ring, proposed.counts, proposed.why,
+            std::chrono::microseconds(proposed.rtt_us)};
   const bool mine = std::any_of(ring.members.begin(), ring.members.end(),
                                 [this](const auto& member) { return member.peer == self_; });
   if (!mine) return leave(Status::master_lost, "protocol error: proposed a ring without this peer");
@@ -154,6 +155,7 @@ void PeerMachine::on_proposed(const wire::EpochProposed& proposed) {
 
 void PeerMachine::on_installed(const wire::EpochInstalled& installed) {
   if (proposed_ && proposed_->epoch == installed.epoch) {
+    proposed_->rtt = std::chrono::microseconds(installed.rtt_us);
     enter(*std::exchange(proposed_, std::nullopt));
     keep_links_of(ring_);
   }
@@ -194,8 +196,7 @@ void PeerMachine::relink(const Ring& ring, const wire::Token& token) {
   const std::size_t world = ring.members.size();
   failed_links_.clear();
   if (world == 1) {
-    standing_links_ = ring.epoch;
-    return send(wire::LinksReady{ring.epoch});
+    return on(LinksStand{ring.epoch});
   }
   const std::size_t rank = rank_in(ring);
   effects_.push_back(Relink{ring.epoch, token, self_, ring.members[(rank + 1) % world],
@@ -211,8 +212,12 @@ void PeerMachine::keep_links_of(const Ring& ring) {
 
 void PeerMachine::on(const LinksStand& event) {
   if (standing_ != Standing::pending && standing_ != Standing::accepted) return;
-  standing_links_ = event.epoch;
-  send(wire::LinksReady{event.epoch});
+  standing_links_ = event;
+  send(links_ready());
+}
+
+wire::LinksReady PeerMachine::links_ready() const {
+  return {standing_links_->epoch, wire::microseconds(standing_links_->rtt)};
 }
 
 void PeerMachine::on(const LinkBroken& event) {
@@ -225,7 +230,7 @@ void PeerMachine::on(const LinkBroken& event) {
   const PeerId neighbour = ring->members[(rank + (event.outgoing ? 1 : world - 1)) % world].peer;
   const wire::LinkFailed failed{event.epoch, neighbour, event.outgoing, event.fault, event.why};
   failed_links_[event.outgoing] = failed;
-  if (standing_links_ == event.epoch) standing_links_ = {};
+  if (standing_links_ && standing_links_->epoch == event.epoch) standing_links_.reset();
   send(failed);
 }
 

@@ -66,6 +66,7 @@ class PeerMachine {
     std::vector<wire::Member> members;
     wire::RunCounts counts;
     std::string why;  // it replaced the one before
+    Duration rtt{0};  // the longest between neighbours: what the master says, so all say the same
   };
   struct Op {
     OpHandle handle;
@@ -107,6 +108,7 @@ class PeerMachine {
   void see_newest();
   std::size_t rank_in(const Ring& ring) const;
   wire::Heartbeat heartbeat(bool probe) const;
+  wire::LinksReady links_ready() const;
 
   // peer_syncs.cpp
   void on(const SyncRequested& event);
@@ -169,7 +171,7 @@ class PeerMachine {
   wire::CallResult answer_;       // the newest that this peer knows of
 
   std::optional<Away> away_;
-  Epoch standing_links_;                           // both links of this epoch stand
+  std::optional<LinksStand> standing_links_;       // both, of the newest ring
   std::map<bool, wire::LinkFailed> failed_links_;  // outgoing or not, of the newest ring
 
   std::map<OpKey, Op> ops_;                                          // launched, no verdict yet

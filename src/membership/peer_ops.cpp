@@ -70,7 +70,7 @@ void PeerMachine::on(const LaunchRequested& event) {
     effects_.push_back(PassOver{key});
   else
     effects_.push_back(
-        StartRing{event.handle, key, static_cast<std::uint32_t>(rank_in(ring_)), world});
+        StartRing{event.handle, key, static_cast<std::uint32_t>(rank_in(ring_)), world, ring_.rtt});
 }
 
 std::optional<OpKey> PeerMachine::key_of(OpHandle handle) const {

@@ -44,7 +44,7 @@ void PeerMachine::introduce_again() {
   // Not accepted yet: nothing that it was told counts any more.
   standing_ = Standing::greeting;
   proposed_.reset();
-  standing_links_ = {};
+  standing_links_.reset();
   failed_links_.clear();
   effects_.push_back(KeepLinks{});
   effects_.push_back(SendToMaster{Term{}, wire::Hello{.group = settings_.group,
@@ -90,7 +90,7 @@ void PeerMachine::report() {
     send(offer_again());
   else if (call_)
     send(*call_);
-  if (standing_links_ == ring_.epoch) send(wire::LinksReady{ring_.epoch});
+  if (standing_links_ && standing_links_->epoch == ring_.epoch) send(links_ready());
   for (const auto& [outgoing, failed] : failed_links_) send(failed);
   wire::ResumeEnd end{.run = run_,
                       .epoch = ring_.epoch,

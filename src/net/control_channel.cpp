@@ -127,6 +127,10 @@ const Endpoint& ControlChannel::remote() const {
   return state_->stream.remote();
 }
 
+bool ControlChannel::offer_memory() {
+  return state_->stream.offer_memory();
+}
+
 std::pair<Stream, std::vector<std::byte>> ControlChannel::release() {
   state_->released = true;
   return {std::move(state_->stream), state_->reader.take_rest()};

@@ -34,6 +34,8 @@ class ControlChannel {
   void close();
   const Endpoint& remote() const;
 
+  bool offer_memory();  // as of the stream: it travels with the next frame
+
   // Hands over the stream and the bytes already read beyond the last frame.
   std::pair<Stream, std::vector<std::byte>> release();
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/post.hpp>
@@ -23,8 +24,10 @@ struct Dialer::State : std::enable_shared_from_this<State> {
         waiter(owner.asio().context),
         timer(owner.asio().context) {}
 
-  void start(Duration deadline) {
-    SocketAddress address(remote);
+  void start(Duration deadline, Way chosen) {
+    way = chosen;
+    SocketAddress address =
+        way == Way::local ? SocketAddress::beside(remote.port) : SocketAddress(remote);
     socket =
         FileDescriptor(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     const bool refused = !socket || (::connect(socket.get(), address.get(), address.length) != 0 &&
@@ -64,7 +67,16 @@ struct Dialer::State : std::enable_shared_from_this<State> {
     int code = 0;
     socklen_t length = sizeof code;
     getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &code, &length);
-    return code == 0 ? std::string{} : std::strerror(code);
+    if (code != 0) return std::strerror(code);
+    return way == Way::local && !is_of_the_same_user() ? "it belongs to another user" : "";
+  }
+
+  // Anybody may listen beside a port that nobody listens beside yet.
+  bool is_of_the_same_user() const {
+    ucred other{};
+    socklen_t length = sizeof other;
+    return getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &other, &length) == 0 &&
+           other.uid == geteuid();
   }
 
   void end(const std::string& why) {
@@ -86,15 +98,16 @@ struct Dialer::State : std::enable_shared_from_this<State> {
 
   Loop& loop;
   Endpoint remote;
+  Way way = Way::tcp;
   Dialled dialled;
   FileDescriptor socket;
   asio::posix::stream_descriptor waiter;
   asio::steady_timer timer;
 };
 
-Dialer::Dialer(Loop& loop, const Endpoint& remote, Duration deadline, Dialled dialled)
+Dialer::Dialer(Loop& loop, const Endpoint& remote, Duration deadline, Dialled dialled, Way way)
     : state_(std::make_shared<State>(loop, remote, std::move(dialled))) {
-  state_->start(deadline);
+  state_->start(deadline, way);
 }
 
 Dialer::~Dialer() {

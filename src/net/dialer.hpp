@@ -1,7 +1,8 @@
-// Opens a TCP connection within a deadline. The callback comes once, holding the loop, and not
-// after cancel().
+// Opens a connection within a deadline. The callback comes once, holding the loop, and not after
+// cancel().
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -18,7 +19,12 @@ class Dialer {
   // `socket` is empty when it failed, and `why` says how.
   using Dialled = std::function<void(FileDescriptor socket, std::string why)>;
 
-  Dialer(Loop& loop, const Endpoint& remote, Duration deadline, Dialled dialled);
+  enum class Way : std::uint8_t {
+    tcp,
+    local  // to who listens beside the port on this machine, a process of the same user
+  };
+  Dialer(Loop& loop, const Endpoint& remote, Duration deadline, Dialled dialled,
+         Way way = Way::tcp);
   ~Dialer();
   Dialer(const Dialer&) = delete;
   Dialer& operator=(const Dialer&) = delete;

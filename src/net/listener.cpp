@@ -97,9 +97,24 @@ Outcome Listener::listen(const Endpoint& at, Accepted accepted) {
   SocketAddress bound;
   if (::getsockname(socket.get(), bound.get(), &bound.length) != 0) return failed();
   local_ = bound.endpoint();
+  begin(std::move(socket), std::move(accepted));
+  return {};
+}
+
+Outcome Listener::listen_beside(std::uint16_t port, Accepted accepted) {
+  SocketAddress address = SocketAddress::beside(port);
+  FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket || ::bind(socket.get(), address.get(), address.length) != 0 ||
+      ::listen(socket.get(), backlog) != 0)
+    return {Status::invalid_usage,
+            fmt::format("cannot listen beside port {}: {}", port, std::strerror(errno))};
+  begin(std::move(socket), std::move(accepted));
+  return {};
+}
+
+void Listener::begin(FileDescriptor socket, Accepted accepted) {
   state_ = std::make_shared<State>(loop_, std::move(socket), std::move(accepted));
   state_->wait();
-  return {};
 }
 
 Outcome Listener::listen_at_or_above(Endpoint at, const Accepted& accepted) {

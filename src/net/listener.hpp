@@ -1,6 +1,7 @@
-// A listening TCP socket. Callbacks run while the loop is held.
+// A listening socket, TCP or local to this machine. Callbacks run while the loop is held.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -26,12 +27,16 @@ class Listener {
   Outcome listen(const Endpoint& at, Accepted accepted);
   // The first free port at or above `at`'s, within a few hundred.
   Outcome listen_at_or_above(Endpoint at, const Accepted& accepted);
+  // Where processes of this network namespace find who listens at a TCP port of it. Everybody who
+  // comes has the loopback address.
+  Outcome listen_beside(std::uint16_t port, Accepted accepted);
   void close();
 
   const Endpoint& local() const { return local_; }
 
  private:
   struct State;
+  void begin(FileDescriptor socket, Accepted accepted);
   Loop& loop_;
   Endpoint local_;
   std::shared_ptr<State> state_;

@@ -3,8 +3,11 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
+#include <cstddef>
 #include <cstring>
+#include <string>
 
 #include "base/endpoint.hpp"
 
@@ -30,12 +33,25 @@ struct SocketAddress {
       length = sizeof v4;
     }
   }
+  // Local to this machine and network namespace, as TCP ports are: what listens there belongs to
+  // who listens at the port.
+  static SocketAddress beside(std::uint16_t port) {
+    const std::string name = "pccl-p2p-" + std::to_string(port);
+    SocketAddress result;
+    auto& local = reinterpret_cast<sockaddr_un&>(result.storage);
+    local.sun_family = AF_UNIX;
+    std::memcpy(local.sun_path + 1, name.data(), name.size());  // after a zero: no file
+    result.length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+    return result;
+  }
   sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
   int family() const { return storage.ss_family; }
 
   Endpoint endpoint() const {
     Endpoint result;
-    if (storage.ss_family == AF_INET6) {
+    if (storage.ss_family == AF_UNIX) {
+      result.address.octets = {127, 0, 0, 1};
+    } else if (storage.ss_family == AF_INET6) {
       const auto& v6 = reinterpret_cast<const sockaddr_in6&>(storage);
       result.port = ntohs(v6.sin6_port);
       if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {  // an IPv4 host at a socket for both

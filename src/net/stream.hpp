@@ -1,6 +1,6 @@
-// A connected TCP socket that never blocks: reads and writes take what is there, and a callback
-// tells when to try again. All methods and callbacks run while the loop is held; after close() no
-// callback comes.
+// A connected socket, TCP or local to this machine, that never blocks: reads and writes take what
+// is there, and a callback tells when to try again. All methods and callbacks run while the loop is
+// held; after close() no callback comes.
 #pragma once
 
 #include <cstddef>
@@ -31,6 +31,7 @@ class Stream {
 
   const Endpoint& remote() const;
   bool open() const;
+  Duration round_trip() const;  // as the kernel sees it now; zero: not known
   void close();
   void finish_sending();  // the other side reads an end after what has been sent; reading goes on
   // Ends with an error when bytes have waited so long for the other kernel's acknowledgement.
@@ -39,6 +40,13 @@ class Stream {
 
   Transfer read(std::span<std::byte> first, std::span<std::byte> second = {});
   Transfer write(std::span<const std::byte> first, std::span<const std::byte> second = {});
+
+  // A local connection can pass its bytes through memory that both processes share; the socket then
+  // only wakes the other side, and tells of its end. One side offers the memory, which travels with
+  // the next bytes that it writes; after they have come each side turns to it, and nothing that it
+  // reads from the socket counts any more. False: there is none, and all goes on as before.
+  bool offer_memory();
+  bool turn_to_memory();
 
   // Once each, then set again. One waiting callback per direction.
   void when_readable(std::function<void()> callback);
@@ -49,7 +57,8 @@ class Stream {
   std::shared_ptr<State> state_;
 };
 
-// Options of every connection: no Nagle, and on loopback a congestion control that does not pace.
+// Options of every connection: no Nagle, the congestion control of PCCL_CONGESTION_CONTROL, and on
+// long paths no more in the kernel than it is about to send.
 void tune(int socket, const Endpoint& remote);
 
 }  // namespace pccl::net

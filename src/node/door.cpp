@@ -24,6 +24,12 @@ Outcome Door::listen(bool v6, std::uint16_t port) {
   });
 }
 
+Outcome Door::listen_beside_port() {
+  return local_listener_.listen_beside(port(), [this](net::FileDescriptor socket, Endpoint remote) {
+    visit(std::move(socket), remote);
+  });
+}
+
 void Door::visit(net::FileDescriptor socket, Endpoint remote) {
   const auto is_from_there = [&](const auto& visitor) {
     return visitor.second.channel->remote().address == remote.address;
@@ -61,8 +67,11 @@ void Door::ask_again() {
 std::pair<net::Stream, std::vector<std::byte>> Door::admit(VisitorId id) {
   const auto channel = std::move(visitors_.at(id).channel);
   visitors_.erase(id);
+  const bool offered = channel->offer_memory();
   channel->send(Term{}, wire::LaneWelcome{});
-  return channel->release();
+  auto admitted = channel->release();
+  if (offered && admitted.first.turn_to_memory()) admitted.second.clear();
+  return admitted;
 }
 
 void Door::refuse(VisitorId id, const std::string& why) {

@@ -27,6 +27,8 @@ class Door {
   Door(net::Loop& loop, Judge judge) : loop_(loop), judge_(std::move(judge)) {}
 
   Outcome listen(bool v6, std::uint16_t port);  // on all interfaces, at the first free port from it
+  // Here, too, for processes of this machine; what they are admitted to goes through shared memory.
+  Outcome listen_beside_port();
   std::uint16_t port() const { return listener_.local().port; }
 
   // Sends the welcome. The stream, and what came with the greeting.
@@ -47,7 +49,7 @@ class Door {
 
   net::Loop& loop_;
   Judge judge_;
-  net::Listener listener_{loop_};
+  net::Listener listener_{loop_}, local_listener_{loop_};
   std::map<VisitorId, Visitor> visitors_;
   VisitorId next_visitor_ = 1;
 };

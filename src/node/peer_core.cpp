@@ -65,11 +65,13 @@ OpHandle PeerCore::launch(const OpRequest& request, Instant now) {
   ops_[handle].request = request;
   const std::size_t bytes = request.count * size_of(request.operand.type);
   const bool star = plan::goes_through_master(bytes);
-  membership::LaunchRequested launch{handle,
-                                     request.tag,
-                                     {request.count, request.operand.type, request.operand.op,
-                                      star ? wire::Algorithm::star : wire::Algorithm::ring},
-                                     {}};
+  membership::LaunchRequested launch{
+      handle,
+      request.tag,
+      {request.count, request.operand.type, request.operand.op,
+       star ? wire::Algorithm::star : wire::Algorithm::ring, request.operand.quantization.algorithm,
+       request.operand.quantization.code},
+      {}};
   if (star && bytes > 0) {
     launch.input.resize(bytes);
     std::memcpy(launch.input.data(), request.operand.send, bytes);
@@ -132,8 +134,8 @@ void PeerCore::send(const membership::SendToMaster& send) {
 
 void PeerCore::start_ring(const membership::StartRing& start) {
   Op& op = ops_.at(start.handle);
-  const auto schedule = plan::RingSchedule::choose(start.rank, start.world, op.request.count,
-                                                   size_of(op.request.operand.type));
+  const auto schedule = collective::schedule_of(start.rank, start.world, op.request.count,
+                                                op.request.operand, start.rtt);
   op.key = start.op;
   op.ring = exchange_.start(start.op, schedule, op.request.operand);
 }

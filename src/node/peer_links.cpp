@@ -7,6 +7,8 @@
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
+#include "net/host_addresses.hpp"
+#include "plan/lane_count.hpp"
 
 namespace pccl::node {
 
@@ -15,19 +17,23 @@ constexpr std::uint16_t p2p_port = 48150;  // CCOIP_PROTOCOL_PORT_P2P
 }
 
 PeerLinks::PeerLinks(net::Loop& loop, net::LaneClient& outgoing, net::LaneClient& incoming,
-                     std::uint32_t lanes, Duration peer_timeout, Callbacks callbacks)
+                     LinkOptions options, Callbacks callbacks)
     : loop_(loop),
       outgoing_client_(outgoing),
       incoming_client_(incoming),
-      lanes_(std::clamp<std::uint32_t>(lanes == 0 ? limits::automatic_lanes : lanes, 1,
-                                       limits::lanes_per_link)),
-      peer_timeout_(peer_timeout),
-      callbacks_(std::move(callbacks)) {}
+      options_(options),
+      callbacks_(std::move(callbacks)) {
+  options_.lanes = std::min(options_.lanes, limits::lanes_per_link);
+}
 
 PeerLinks::~PeerLinks() = default;
 
 Outcome PeerLinks::listen(bool v6) {
-  return door_.listen(v6, p2p_port);
+  const Outcome listening = door_.listen(v6, p2p_port);
+  if (!listening.ok() || !options_.shared_memory) return listening;
+  if (const Outcome beside = door_.listen_beside_port(); !beside.ok())
+    log()->info("no shared memory with processes of this machine: {}", beside.why);
+  return listening;
 }
 
 void PeerLinks::relink(const membership::Relink& relink) {
@@ -64,23 +70,41 @@ void PeerLinks::keep(const membership::KeepLinks& keep) {
 void PeerLinks::dial(const membership::Relink& relink) {
   dialling_ = std::make_unique<OutgoingAttempt>();
   dialling_->relink = relink;
-  dialling_->deadline = net::Loop::now() + peer_timeout_;
-  dialling_->lanes.resize(lanes_);
-  for (std::size_t lane = 0; lane < lanes_; ++lane)
+  dialling_->deadline = net::Loop::now() + options_.peer_timeout;
+  dialling_->local = options_.shared_memory && net::is_of_this_host(relink.next.p2p.address);
+  if (dialling_->local) return dial_lanes(0, 1);
+  dial_over_tcp();
+}
+
+void PeerLinks::dial_over_tcp() {
+  dialling_->local = false;
+  dialling_->lanes.clear();
+  dial_lanes(0, std::max<std::size_t>(options_.lanes, 1));
+}
+
+void PeerLinks::dial_lanes(std::size_t from, std::size_t count) {
+  dialling_->lanes.resize(count);
+  const auto way = dialling_->local ? net::Dialer::Way::local : net::Dialer::Way::tcp;
+  for (std::size_t lane = from; lane < count; ++lane)
     dialling_->lanes[lane].dialer = std::make_unique<net::Dialer>(
-        loop_, relink.next.p2p, peer_timeout_,
+        loop_, dialling_->relink.next.p2p, options_.peer_timeout,
         [this, lane](net::FileDescriptor socket, const std::string& why) {
           if (socket)
             greet(lane, std::move(socket));
           else
             dial_failed(why);
-        });
+        },
+        way);
 }
 
+// The first lane tells how long the round trip is, and that how many there are to be.
 void PeerLinks::greet(std::size_t lane, net::FileDescriptor socket) {
   const membership::Relink& relink = dialling_->relink;
-  auto channel = std::make_unique<net::ControlChannel>(
-      net::Stream(loop_, std::move(socket), relink.next.p2p), limits::greeting_frame_bytes);
+  net::Stream stream(loop_, std::move(socket), relink.next.p2p);
+  if (options_.lanes == 0 && lane == 0 && !dialling_->local)
+    dial_lanes(1, plan::lanes_for(stream.round_trip()));
+  auto channel =
+      std::make_unique<net::ControlChannel>(std::move(stream), limits::greeting_frame_bytes);
   channel->start(
       [this, lane](const wire::Frame& frame) {
         if (std::holds_alternative<wire::LaneWelcome>(frame.message)) return lane_ready(lane);
@@ -91,17 +115,19 @@ void PeerLinks::greet(std::size_t lane, net::FileDescriptor socket) {
       [this](const std::string& why) {
         dial_failed("it closed the connection during the handshake (" + why + ")");
       });
-  channel->send(Term{}, wire::LaneHello{.epoch = relink.epoch,
-                                        .token = relink.token,
-                                        .from = relink.self,
-                                        .lane = static_cast<std::uint16_t>(lane),
-                                        .lanes = static_cast<std::uint16_t>(lanes_)});
+  channel->send(Term{},
+                wire::LaneHello{.epoch = relink.epoch,
+                                .token = relink.token,
+                                .from = relink.self,
+                                .lane = static_cast<std::uint16_t>(lane),
+                                .lanes = static_cast<std::uint16_t>(dialling_->lanes.size())});
   dialling_->lanes[lane].channel = std::move(channel);
 }
 
 void PeerLinks::lane_ready(std::size_t lane) {
   Dialling& mine = dialling_->lanes[lane];
   mine.ready = mine.channel->release();
+  if (mine.ready->first.turn_to_memory()) mine.ready->second.clear();
   mine.channel.reset();
   if (!std::all_of(dialling_->lanes.begin(), dialling_->lanes.end(),
                    [](const Dialling& d) { return d.ready.has_value(); }))
@@ -110,8 +136,11 @@ void PeerLinks::lane_ready(std::size_t lane) {
   const PeerId next = whole->relink.next.peer;
   Link& link = outgoing_[next];
   link.opened_in = whole->relink.epoch;
-  for (Dialling& dialled : whole->lanes)
+  link.rtt = Duration::max();
+  for (Dialling& dialled : whole->lanes) {
+    link.rtt = std::min(link.rtt, dialled.ready->first.round_trip());
     link.lanes.push_back(make_lane(next, true, std::move(*dialled.ready)));
+  }
   stand_if_whole();
   if (const auto found = outgoing_.find(next); found != outgoing_.end())
     for (const auto& opened : found->second.lanes) {
@@ -121,6 +150,10 @@ void PeerLinks::lane_ready(std::size_t lane) {
 }
 
 void PeerLinks::dial_failed(const std::string& why) {
+  if (dialling_->local) {
+    log()->debug("no local connection to the next rank, TCP instead: {}", why);
+    return dial_over_tcp();
+  }
   const auto failed = std::move(dialling_);
   // Silence for so long tells of the path; anything else has come over it.
   const auto fault = net::Loop::now() < failed->deadline ? wire::LinkFault::not_opened
@@ -159,7 +192,7 @@ void PeerLinks::admit(Door::VisitorId id, const wire::LaneHello& hello) {
   if (arriving_.epoch != hello.epoch) arriving_ = {hello.epoch, {}};
   arriving_.lanes.insert_or_assign(hello.lane, door_.admit(id));
   if (arriving_.lanes.size() < hello.lanes) return;
-  Link link{hello.epoch, {}};
+  Link link{hello.epoch, {}, {}};
   for (auto& [lane, ready] : arriving_.lanes)
     link.lanes.push_back(make_lane(hello.from, false, std::move(ready)));
   arriving_ = {};
@@ -181,7 +214,7 @@ void PeerLinks::stand_if_whole() {
       !incoming_.contains(wanted_->previous))
     return;
   reported_ = true;
-  callbacks_.on_stand(wanted_->epoch);
+  callbacks_.on_stand({wanted_->epoch, outgoing_.at(wanted_->next.peer).rtt});
 }
 
 std::unique_ptr<net::BulkLane> PeerLinks::make_lane(
@@ -225,15 +258,18 @@ void PeerLinks::check_pings(Instant now, bool overslept) {
     for (const auto& [peer, link] : *links)
       for (const auto& lane : link.lanes) {
         if (overslept) lane->grant_fresh_deadline(now);
-        if (lane->unanswered(now) > peer_timeout_)
+        if (lane->unanswered(now) > options_.peer_timeout)
           silent.emplace_back(peer, links == &outgoing_);
         else
           lane->ping();
       }
   for (const auto& [peer, outgoing] : silent)
     link_failed(peer, outgoing, wire::LinkFault::unanswered,
-                fmt::format("no answer to pings for {:.1f} s", seconds(peer_timeout_)));
-  if (dialling_ && now > dialling_->deadline) dial_failed("the handshake was not answered in time");
+                fmt::format("no answer to pings for {:.1f} s", seconds(options_.peer_timeout)));
+  if (dialling_ && now > dialling_->deadline) {
+    dialling_->local = false;  // who is silent there would be silent over TCP, too
+    dial_failed("the handshake was not answered in time");
+  }
   door_.close_overdue(now);
 }
 

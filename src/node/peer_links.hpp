@@ -20,10 +20,16 @@
 
 namespace pccl::node {
 
+struct LinkOptions {
+  std::uint32_t lanes = 0;  // 0: as many as the round trip wants
+  Duration peer_timeout = std::chrono::seconds(3);
+  bool shared_memory = true;  // with a neighbour on this machine
+};
+
 class PeerLinks {
  public:
   struct Callbacks {
-    std::function<void(Epoch)> on_stand;
+    std::function<void(const membership::LinksStand&)> on_stand;
     std::function<void(const membership::LinkBroken&)> on_broken;
     std::function<void()> on_progress;  // lanes have moved frames
     std::function<void()>
@@ -31,7 +37,7 @@ class PeerLinks {
   };
 
   PeerLinks(net::Loop& loop, net::LaneClient& outgoing, net::LaneClient& incoming,
-            std::uint32_t lanes, Duration peer_timeout, Callbacks callbacks);
+            LinkOptions options, Callbacks callbacks);
   ~PeerLinks();
 
   Outcome listen(bool v6);  // on all interfaces, at the first free port from the p2p port on
@@ -46,6 +52,7 @@ class PeerLinks {
  private:
   struct Link {
     Epoch opened_in;
+    Duration rtt{0};  // as the kernel measured it while it was opened
     std::vector<std::unique_ptr<net::BulkLane>> lanes;  // all of them, once it stands
   };
   // A lane that dials and greets.
@@ -57,6 +64,7 @@ class PeerLinks {
   struct OutgoingAttempt {
     membership::Relink relink;
     Instant deadline;
+    bool local = false;  // to a process of this machine, as it seems; else over TCP
     std::vector<Dialling> lanes;
   };
   // A link from the previous rank of which some lanes have come.
@@ -66,6 +74,8 @@ class PeerLinks {
   };
 
   void dial(const membership::Relink& relink);
+  void dial_over_tcp();
+  void dial_lanes(std::size_t from, std::size_t count);
   void greet(std::size_t lane, net::FileDescriptor socket);
   void lane_ready(std::size_t lane);
   void dial_failed(const std::string& why);
@@ -81,8 +91,7 @@ class PeerLinks {
   net::Loop& loop_;
   net::LaneClient& outgoing_client_;
   net::LaneClient& incoming_client_;
-  std::uint32_t lanes_;
-  Duration peer_timeout_;
+  LinkOptions options_;
   Callbacks callbacks_;
   Door door_{loop_, [this](Door::VisitorId id, const wire::Message& hello) { judge(id, hello); }};
 

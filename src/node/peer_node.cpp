@@ -171,9 +171,9 @@ Outcome PeerNode::Impl::open_session() {
   session->core = std::make_unique<PeerCore>(
       membership::PeerSettings{Group{options_.peer_group}, options_.master_timeout}, *this);
   session->links = std::make_unique<PeerLinks>(
-      session->loop, session->core->outgoing(), session->core->incoming(), options_.lanes,
-      options_.peer_timeout,
-      PeerLinks::Callbacks{[this](Epoch epoch) { feed(membership::LinksStand{epoch}); },
+      session->loop, session->core->outgoing(), session->core->incoming(),
+      LinkOptions{options_.lanes, options_.peer_timeout, options_.shared_memory},
+      PeerLinks::Callbacks{[this](const membership::LinksStand& stand) { feed(stand); },
                            [this](const membership::LinkBroken& broken) { feed(broken); },
                            [this] { with_core([] {}); },
                            [this] { session_->core->previous_link_replaced(); }});
@@ -322,7 +322,10 @@ Outcome PeerNode::Impl::launch(const ReduceRequest& request) {
   if (Outcome refused = callers_.may_launch(request.tag); !refused.ok()) return refused;
   if (Outcome may = session_->core->machine().may_launch(); !may.ok()) return may;
   const OpRequest what{
-      Tag{request.tag}, request.count, {request.send, request.receive, request.type, request.op}};
+      Tag{request.tag},
+      request.count,
+      {request.send, request.receive, request.type, request.op, request.quantization,
+       request.residual}};
   with_core([&] {
     const OpHandle handle = session_->core->launch(what, net::Loop::now());
     callers_.launched(request.tag, handle, promise);

@@ -11,6 +11,7 @@
 
 #include "base/dtype.hpp"
 #include "base/endpoint.hpp"
+#include "base/quantization.hpp"
 #include "base/status.hpp"
 #include "base/sync_strategy.hpp"
 #include "base/time.hpp"
@@ -23,6 +24,7 @@ struct PeerOptions {
   std::uint32_t lanes = 0;  // TCP connections to each ring neighbour; 0: automatic
   Duration peer_timeout = std::chrono::seconds(3);
   Duration master_timeout = std::chrono::seconds(60);
+  bool shared_memory = true;    // with ring neighbours on this machine
   Duration connect_timeout{0};  // limit of the wait for admission; 0: none
 };
 
@@ -40,6 +42,8 @@ struct ReduceRequest {
   std::size_t count = 0;
   DataType type = DataType::float32;
   RedOp op = RedOp::sum;
+  QuantizationOptions quantization{};
+  float* residual = nullptr;  // error feedback: `count` of them; as before when the op fails
   std::uint64_t tag = 0;
   bool awaited_at_once = false;  // by the thread that launches it
 };

@@ -14,6 +14,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "base/time.hpp"
+
 namespace pccl::plan {
 
 struct RingStep {
@@ -46,9 +48,11 @@ class RingSchedule {
   RingSchedule(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
                std::uint64_t segment_elements, std::uint32_t depth);
 
-  // The schedule that every rank of an op uses: segments small enough that a slice is pipelined.
+  // The schedule that every rank of an op uses: segments small enough that a slice is pipelined,
+  // waves wide enough that what a step needs has come by the time it is its turn, over a link with
+  // this round trip (the longest of the ring).
   static RingSchedule choose(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
-                             std::size_t element_bytes);
+                             std::size_t element_bytes, Duration rtt = {});
 
   std::uint32_t rank() const { return rank_; }
   std::uint32_t world() const { return world_; }

@@ -27,6 +27,8 @@ template <typename Enum>
 constexpr std::uint8_t values_of() {
   if constexpr (std::is_same_v<Enum, DataType>) return data_type_count;
   if constexpr (std::is_same_v<Enum, RedOp>) return red_op_count;
+  if constexpr (std::is_same_v<Enum, QuantizationAlgorithm>) return quantization_algorithm_count;
+  if constexpr (std::is_same_v<Enum, Code>) return code_count;
   if constexpr (std::is_same_v<Enum, CallKind>) return call_kind_count;
   if constexpr (std::is_same_v<Enum, EpochReason>) return epoch_reason_count;
   if constexpr (std::is_same_v<Enum, LinkFault>) return link_fault_count;

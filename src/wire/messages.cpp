@@ -2,7 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <limits>
+
 namespace pccl::wire {
+
+std::uint32_t microseconds(Duration duration) {
+  constexpr std::int64_t most = std::numeric_limits<std::uint32_t>::max();
+  const auto count = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(count, 0, most));
+}
 
 std::string_view name_of(Kind kind) {
   switch (kind) {
@@ -67,9 +76,14 @@ Kind kind_of(const Message& message) {
 }
 
 std::string describe(const OpDescriptor& descriptor) {
-  return fmt::format("{} x {} {} ({})", descriptor.count, pccl::name_of(descriptor.type),
+  const std::string quantized =
+      descriptor.quantization == QuantizationAlgorithm::none
+          ? ""
+          : fmt::format(", {} to {}", pccl::name_of(descriptor.quantization),
+                        pccl::name_of(descriptor.code));
+  return fmt::format("{} x {} {} ({}{})", descriptor.count, pccl::name_of(descriptor.type),
                      pccl::name_of(descriptor.op),
-                     descriptor.algorithm == Algorithm::star ? "star" : "ring");
+                     descriptor.algorithm == Algorithm::star ? "star" : "ring", quantized);
 }
 
 }  // namespace pccl::wire

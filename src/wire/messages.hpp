@@ -15,13 +15,15 @@
 #include "base/dtype.hpp"
 #include "base/endpoint.hpp"
 #include "base/ids.hpp"
+#include "base/quantization.hpp"
 #include "base/status.hpp"
 #include "base/sync_strategy.hpp"
+#include "base/time.hpp"
 
 namespace pccl::wire {
 
 inline constexpr std::uint32_t magic = 0x4c434350;  // "PCCL"
-inline constexpr std::uint16_t protocol_version = 2;
+inline constexpr std::uint16_t protocol_version = 4;
 
 enum class Kind : std::uint8_t {
   hello = 1,
@@ -169,16 +171,18 @@ struct EpochProposed {
   std::vector<Member> ring;  // rank order; each member dials the one after it
   RunCounts counts;
   std::string why;
-  static constexpr auto fields =
-      std::tuple{&EpochProposed::epoch, &EpochProposed::reason, &EpochProposed::token,
-                 &EpochProposed::ring,  &EpochProposed::counts, &EpochProposed::why};
+  std::uint32_t rtt_us = 0;  // of a recovery: as in an installation, as far as it is known
+  static constexpr auto fields = std::tuple{
+      &EpochProposed::epoch,  &EpochProposed::reason, &EpochProposed::token, &EpochProposed::ring,
+      &EpochProposed::counts, &EpochProposed::why,    &EpochProposed::rtt_us};
 };
 
 // peer → master: my links of this epoch, to the next and from the previous rank, stand.
 struct LinksReady {
   static constexpr Kind kind = Kind::links_ready;
   Epoch epoch;
-  static constexpr auto fields = std::tuple{&LinksReady::epoch};
+  std::uint32_t rtt_us = 0;  // to the next rank and back, µs
+  static constexpr auto fields = std::tuple{&LinksReady::epoch, &LinksReady::rtt_us};
 };
 
 enum class LinkFault : std::uint8_t {
@@ -210,9 +214,12 @@ struct EpochInstalled {
   CallRound round;  // of an admission: the calls of update_topology that it answers; else 0
   Term run;         // of the master that began the run
   CallRound syncs;  // of the group, so far
+  // Of an admission: the longest round trip between neighbours of the ring, µs. How an op is cut
+  // into segments follows from it, so all members take it from here.
+  std::uint32_t rtt_us = 0;
   static constexpr auto fields =
       std::tuple{&EpochInstalled::epoch, &EpochInstalled::counts, &EpochInstalled::round,
-                 &EpochInstalled::run, &EpochInstalled::syncs};
+                 &EpochInstalled::run,   &EpochInstalled::syncs,  &EpochInstalled::rtt_us};
 };
 
 enum class Algorithm : std::uint8_t { ring = 0, star = 1 };
@@ -224,8 +231,11 @@ struct OpDescriptor {
   DataType type = DataType::float32;
   RedOp op = RedOp::sum;
   Algorithm algorithm = Algorithm::ring;
-  static constexpr auto fields = std::tuple{&OpDescriptor::count, &OpDescriptor::type,
-                                            &OpDescriptor::op, &OpDescriptor::algorithm};
+  QuantizationAlgorithm quantization = QuantizationAlgorithm::none;
+  Code code = Code::uint8;  // when quantized
+  static constexpr auto fields =
+      std::tuple{&OpDescriptor::count,     &OpDescriptor::type,         &OpDescriptor::op,
+                 &OpDescriptor::algorithm, &OpDescriptor::quantization, &OpDescriptor::code};
   bool operator==(const OpDescriptor&) const = default;
 };
 
@@ -443,6 +453,7 @@ using Message =
                  LaneWelcome, SyncOffer, SyncElected, SyncDone, SyncResult, StateWanted,
                  StateDescribed, HolderHello, Resume, ResumeEnd>;
 
+std::uint32_t microseconds(Duration duration);  // at most the largest that fits
 std::string_view name_of(Kind kind);
 Kind kind_of(const Message& message);
 std::string describe(const OpDescriptor& descriptor);  // 1024 x float32 sum (ring)

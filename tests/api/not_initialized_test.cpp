@@ -22,6 +22,17 @@ TEST(NotInitialized, ComesBeforeEveryOtherCheckAndEndsWithInit) {
   EXPECT_EQ(pcclAllReduceAsync(nullptr, nullptr, nullptr, nullptr, nullptr), pcclNotInitialized);
   EXPECT_EQ(pcclAwaitAsyncReduce(nullptr, nullptr), pcclNotInitialized);
   EXPECT_EQ(pcclAllReduceMultipleWithRetry(nullptr, 0, nullptr, nullptr, 0), pcclNotInitialized);
+  pcclErrorFeedback_t* feedback = nullptr;
+  float* residual = nullptr;
+  EXPECT_EQ(pcclCreateErrorFeedback(1, &feedback), pcclNotInitialized);
+  EXPECT_EQ(pcclErrorFeedbackData(nullptr, &residual, nullptr), pcclNotInitialized);
+  EXPECT_EQ(pcclDestroyErrorFeedback(nullptr), pcclNotInitialized);
+  EXPECT_EQ(pcclAllReduceWithFeedback(nullptr, nullptr, nullptr, nullptr, nullptr, nullptr),
+            pcclNotInitialized);
+  EXPECT_EQ(pcclAllReduceWithFeedbackAsync(nullptr, nullptr, nullptr, nullptr, nullptr, nullptr),
+            pcclNotInitialized);
+  EXPECT_EQ(pcclAllReduceMultipleWithFeedback(nullptr, nullptr, 0, nullptr, nullptr, 0),
+            pcclNotInitialized);
   EXPECT_EQ(pcclSynchronizeSharedState(nullptr, nullptr,
                                        PCCL_SHARED_STATE_SYNC_STRATEGY_ENFORCE_POPULAR, nullptr),
             pcclNotInitialized);

@@ -30,6 +30,7 @@ void Crew::join(std::uint32_t slot) {
   member->progress = member->disturbed = Clock::now();
   e2e::Process::Options options;
   options.environment = {{"PCCL_PEER_TIMEOUT", std::to_string(options_.peer_timeout_s)},
+                         {"PCCL_SHM", member->id % 3 == 2 ? "0" : "1"},
                          {"PCCL_LOG_LEVEL", "INFO"}};
   options.network_namespace = network_.place(slot);
   member->process = std::make_unique<e2e::Process>(

@@ -115,7 +115,7 @@ TEST(CreditOfOneRank, TheWindowIsTwiceTheDepthAndShrinksWhenScratchIsShort) {
 
   BlockPool scratch(0), rollback(0);
   std::vector<BlockPool::Block> taken;
-  for (std::size_t block = 0; block < (16u << 20) / limits::segment_bytes; ++block)
+  for (std::size_t block = 0; block < limits::shared_scratch_bytes / limits::segment_bytes; ++block)
     taken.push_back(scratch.take());
   RingAllReduce tight(rank.schedule, {rank.buffer.data(), rank.buffer.data()}, scratch, rollback);
   EXPECT_EQ(tight.receive_limit(), 9u);

@@ -54,7 +54,8 @@ Bytes small_numbers(DataType type, std::uint64_t count, std::uint64_t seed) {
 std::ostream& operator<<(std::ostream& out, const OpCase& op) {
   return out << to_string(op.key) << ": " << op.count << " x " << name_of(op.type) << " "
              << name_of(op.op) << (op.in_place ? " in place" : "") << ", segments of "
-             << op.segment_elements;
+             << op.segment_elements << ", " << name_of(op.quantization.algorithm) << " to "
+             << name_of(op.quantization.code) << (op.feedback ? " with feedback" : "");
 }
 
 RingHarness::RingHarness(const RingOptions& options) : options_(options), rng_(options.seed) {
@@ -68,7 +69,8 @@ RingHarness::RingHarness(const RingOptions& options) : options_(options), rng_(o
 
 plan::RingSchedule RingHarness::schedule_of(const OpCase& op, std::uint32_t rank) const {
   if (op.segment_elements == 0)
-    return plan::RingSchedule::choose(rank, options_.world, op.count, size_of(op.type));
+    return collective::schedule_of(rank, options_.world, op.count,
+                                   {.type = op.type, .op = op.op, .quantization = op.quantization});
   return {rank, options_.world, op.count, op.segment_elements, limits::ring_depth};
 }
 
@@ -80,6 +82,9 @@ std::size_t RingHarness::add(const OpCase& what) {
         small_numbers(what.type, what.count, options_.seed + 100 * rank + what.key.tag.value);
     part.send = part.input;
     part.receive.assign(what.in_place ? 0 : part.input.size(), scribble);
+    for (std::uint64_t i = 0; what.feedback && i < what.count; ++i)
+      part.owed.push_back((static_cast<float>(rng_.below(1001)) - 500) / 1000);
+    part.residual = part.owed;
   }
   return ops_.size() - 1;
 }
@@ -94,7 +99,8 @@ void RingHarness::launch(std::uint32_t rank, std::size_t index) {
                         : part.receive.empty() ? &nowhere[1]
                                                : part.receive.data();
   part.reduce = exchange(rank).start(op.what.key, schedule_of(op.what, rank),
-                                     {send, receive, op.what.type, op.what.op});
+                                     {send, receive, op.what.type, op.what.op, op.what.quantization,
+                                      part.residual.empty() ? nullptr : part.residual.data()});
 }
 
 void RingHarness::launch_everywhere(std::size_t op) {
@@ -114,6 +120,7 @@ void RingHarness::roll_back(std::uint32_t rank, std::size_t index) {
   std::fill(part.send.begin(), part.send.end(), scribble);
   std::fill(part.receive.begin(), part.receive.end(), scribble);
   part.scribbled.assign(part.input.size(), scribble);
+  std::fill(part.residual.begin(), part.residual.end(), 7.0f);
 }
 
 void RingHarness::forget(std::uint32_t rank, std::size_t index) {
@@ -273,18 +280,53 @@ Bytes RingHarness::expected_result(const Op& op) const {
   return result;
 }
 
+// Segment by segment along the ring, with nothing under way at the same time.
+Bytes RingHarness::expected_of_codes(const Op& op,
+                                     std::vector<std::vector<float>>& residuals) const {
+  const SegmentCoder coder(op.what.type, op.what.op, op.what.quantization);
+  const std::size_t element = size_of(op.what.type);
+  Bytes result(op.what.count * element), segment;
+  for (std::uint32_t first = 0; first < options_.world; ++first) {
+    const plan::RingSchedule schedule = schedule_of(op.what, first);
+    for (std::uint32_t position = 0; position < schedule.positions(); ++position) {
+      if (schedule.transfer(position).step > 0) continue;
+      const plan::Range range = schedule.sent(position);
+      const auto input = [&](std::uint32_t hop) {
+        const Part& part = op.parts[(first + hop) % options_.world];
+        return part.input.data() + range.begin * element;
+      };
+      const auto residual = [&](std::uint32_t hop) -> float* {
+        std::vector<float>& all = residuals[(first + hop) % options_.world];
+        return all.empty() ? nullptr : all.data() + range.begin;
+      };
+      const std::uint32_t last = options_.world - 1;
+      segment.resize(coder.bytes(range.count));
+      coder.encode(segment.data(), input(0), range.count, residual(0));
+      for (std::uint32_t hop = 1; hop < last; ++hop)
+        coder.reduce(segment.data(), input(hop), range.count, residual(hop));
+      coder.complete(segment.data(), input(last), range.count, options_.world, residual(last));
+      coder.decode(result.data() + range.begin * element, segment.data(), range.count);
+    }
+  }
+  return result;
+}
+
 void RingHarness::expect_finished_with_right_result(std::size_t index) {
   const Op& op = ops_[index];
-  const Bytes expected = expected_result(op);
+  std::vector<std::vector<float>> residuals;
+  for (const Part& part : op.parts) residuals.push_back(part.owed);
+  const Bytes expected =
+      op.what.quantization ? expected_of_codes(op, residuals) : expected_result(op);
   for (std::uint32_t rank = 0; rank < options_.world; ++rank) {
     const Part& part = op.parts[rank];
     ASSERT_TRUE(finished(rank, index)) << "rank " << rank << ", " << op.what;
     EXPECT_TRUE((op.what.in_place ? part.send : part.receive) == expected)
         << "rank " << rank << ", " << op.what;
+    EXPECT_TRUE(part.residual == residuals[rank]) << "rank " << rank << ", " << op.what;
     if (!op.what.in_place) {
       EXPECT_TRUE(part.send == part.input) << "rank " << rank;
     }
-    if (part.reduce == nullptr) continue;
+    if (part.reduce == nullptr || op.what.quantization) continue;
     const std::uint64_t bytes_sent = part.reduce->tx_bytes(), bytes = expected.size();
     const std::uint64_t slack = 2 * size_of(op.what.type) * options_.world;
     EXPECT_LE(bytes_sent, 2 * bytes * (options_.world - 1) / options_.world + slack);
@@ -295,6 +337,7 @@ void RingHarness::expect_finished_with_right_result(std::size_t index) {
 void RingHarness::expect_input_restored(std::uint32_t rank, std::size_t op) {
   const Part& part = ops_[op].parts[rank];
   EXPECT_TRUE(part.send == part.input) << "rank " << rank << ", " << ops_[op].what;
+  EXPECT_TRUE(part.residual == part.owed) << "rank " << rank << ", " << ops_[op].what;
 }
 
 void RingHarness::expect_untouched_since_roll_back(std::uint32_t rank, std::size_t op) {
@@ -303,13 +346,14 @@ void RingHarness::expect_untouched_since_roll_back(std::uint32_t rank, std::size
   if (!ops_[op].what.in_place) {
     EXPECT_TRUE(part.receive == part.scribbled) << "rank " << rank << ", " << ops_[op].what;
   }
+  for (const float residual : part.residual) ASSERT_EQ(residual, 7.0f);
 }
 
 void RingHarness::exhaust_budgets(bool scratch) {
   // Segments of one byte that the next rank never launches: their cost is the header's, and there
   // are enough of them. Each rank has a hog of its own tag.
   constexpr std::uint64_t hog_tags = 1'000'000;
-  constexpr std::uint32_t blocks = (16 << 20) / limits::segment_bytes;
+  constexpr std::uint32_t blocks = limits::shared_scratch_bytes / limits::segment_bytes;
   const std::uint32_t slices =
       static_cast<std::uint32_t>(limits::eager_link_bytes / 64 / (2 * (options_.world - 1)) + 1);
   for (std::uint32_t rank = 0; rank < options_.world; ++rank) {

@@ -30,7 +30,9 @@ struct OpCase {
   DataType type = DataType::int32;
   RedOp op = RedOp::sum;
   bool in_place = false;
-  std::uint64_t segment_elements = 0;  // 0: as RingSchedule::choose says
+  std::uint64_t segment_elements = 0;  // 0: as schedule_of() says
+  QuantizationOptions quantization{};
+  bool feedback = false;  // with residuals at every rank
 };
 
 std::ostream& operator<<(std::ostream& out, const OpCase& op);
@@ -95,7 +97,8 @@ class RingHarness {
   struct Part {  // of an op, at one rank
     Bytes input, send, receive;
     std::shared_ptr<RingAllReduce> reduce;
-    Bytes scribbled;  // empty: not rolled back
+    Bytes scribbled;                    // empty: not rolled back
+    std::vector<float> owed, residual;  // before the op and now; empty without error feedback
   };
   struct Op {
     OpCase what;
@@ -112,6 +115,7 @@ class RingHarness {
   Exchange& next_of(std::uint32_t rank) { return exchange((rank + 1) % options_.world); }
   plan::RingSchedule schedule_of(const OpCase& op, std::uint32_t rank) const;
   Bytes expected_result(const Op& op) const;
+  Bytes expected_of_codes(const Op& op, std::vector<std::vector<float>>& residuals) const;
 
   RingOptions options_;
   Rng rng_;

@@ -54,10 +54,16 @@ std::uint16_t free_port() {
 
 namespace {
 
-Process::Options process_options(const RunOptions& run, const PeerOptions& peer) {
+// Peers 2, 5, 8, ... keep to TCP: most rings have links of both kinds.
+const char* shared_memory_of(std::uint32_t id) {
+  return id % 3 == 2 ? "0" : "1";
+}
+
+Process::Options process_options(std::uint32_t id, const RunOptions& run, const PeerOptions& peer) {
   Process::Options options;
   options.environment = {{"PCCL_PEER_TIMEOUT", seconds(run.peer_timeout_s)},
                          {"PCCL_MASTER_TIMEOUT", seconds(run.master_timeout_s)},
+                         {"PCCL_SHM", shared_memory_of(id)},
                          {"PCCL_LOG_LEVEL", "INFO"}};
   for (const auto& [key, value] : peer.environment) options.environment[key] = value;
   options.network_namespace = peer.network_namespace;
@@ -68,7 +74,8 @@ Process::Options process_options(const RunOptions& run, const PeerOptions& peer)
 
 Peer::Peer(std::uint32_t id, const RunOptions& run, std::uint16_t master_port,
            const PeerOptions& options)
-    : Process("peer " + std::to_string(id), {E2E_PEER}, process_options(run, options)), id_(id) {
+    : Process("peer " + std::to_string(id), {E2E_PEER}, process_options(id, run, options)),
+      id_(id) {
   std::ostringstream command;
   command << "create id=" << id << " port=" << master_port << " group=" << options.group
           << " lanes=" << options.lanes;

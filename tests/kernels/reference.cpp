@@ -76,6 +76,19 @@ static_assert(std::endian::native == std::endian::little);
 
 }  // namespace
 
+Bytes bytes_of_numbers(DataType type, const std::vector<double>& numbers) {
+  Bytes data(numbers.size() * size_of(type));
+  for (std::size_t i = 0; i < numbers.size(); ++i) put(type, rounded_to(type, numbers[i]), i, data);
+  return data;
+}
+
+std::vector<double> numbers_of(DataType type, const Bytes& data) {
+  std::vector<double> numbers(data.size() / size_of(type));
+  for (std::size_t i = 0; i < numbers.size(); ++i)
+    numbers[i] = number_of(type, bits_at(type, data, i));
+  return numbers;
+}
+
 Bytes reduce(RedOp op, DataType type, const Bytes& a, const Bytes& b) {
   Bytes result(a.size());
   for (std::size_t i = 0; i < a.size() / size_of(type); ++i) {

@@ -41,6 +41,10 @@ Bytes random_elements(DataType type, std::size_t count, std::mt19937_64& random)
 // Bit patterns worth meeting: zeros, ones, extremes; infinities, NaNs with payloads, denormals.
 std::vector<std::uint64_t> special_values(DataType type);
 
+// Numbers of a floating-point type, rounded to it.
+Bytes bytes_of_numbers(DataType type, const std::vector<double>& numbers);
+std::vector<double> numbers_of(DataType type, const Bytes& data);
+
 Bytes bytes_of(DataType type, const std::vector<std::uint64_t>& bit_patterns);
 std::uint64_t bits_at(DataType type, const Bytes& data, std::size_t index);
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/limits.hpp"
+#include "plan/lane_count.hpp"
 
 namespace pccl::plan {
 namespace {
@@ -225,6 +226,30 @@ TEST(ChosenSchedule, KeepsSegmentsWithinTheirLimitsOnAllRanks) {
           ASSERT_LE(first.received(position).count * element_bytes, limits::segment_bytes);
         }
       }
+}
+
+TEST(ChosenSchedule, WavesKeepHalfARoundTripUnderWayBetweenTheirLimits) {
+  const auto depth = [](Duration rtt) {
+    return RingSchedule::choose(0, 2, 1024 * mebi, 4, rtt).depth();
+  };
+  using namespace std::chrono_literals;
+  EXPECT_EQ(depth(0s), limits::ring_depth);
+  EXPECT_EQ(depth(1ms), limits::ring_depth);
+  const double segments_a_second = limits::ring_bytes_per_second / limits::segment_bytes;
+  EXPECT_EQ(depth(40ms), static_cast<std::uint32_t>(0.020 * segments_a_second) + 1);
+  EXPECT_EQ(depth(200ms), limits::longest_ring_depth);
+  EXPECT_EQ(depth(100h), limits::longest_ring_depth);
+  // Small segments need more of them.
+  EXPECT_GT(RingSchedule::choose(0, 2, mebi / 8, 4, 5ms).depth(), depth(5ms));
+}
+
+TEST(Lanes, AsManyAsTheRoundTripWants) {
+  using namespace std::chrono_literals;
+  EXPECT_EQ(lanes_for(0s), limits::fewest_automatic_lanes);
+  EXPECT_EQ(lanes_for(50us), limits::fewest_automatic_lanes);
+  EXPECT_GT(lanes_for(40ms), limits::fewest_automatic_lanes);
+  EXPECT_EQ(lanes_for(100ms), limits::most_automatic_lanes);
+  EXPECT_EQ(lanes_for(100h), limits::most_automatic_lanes);
 }
 
 TEST(ChosenSchedule, CutsAChunkInFourBetweenTheSmallestAndTheLargestSegment) {

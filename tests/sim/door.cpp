@@ -152,7 +152,8 @@ void Door::stand_if_whole() {
       !incoming_.contains(wanted_->previous))
     return;
   reported_ = true;
-  peer_.post(membership::LinksStand{wanted_->epoch});
+  // Any: all members must cut their ops alike, whatever each of them has measured.
+  peer_.post(membership::LinksStand{wanted_->epoch, world_.between(0us, 100ms)});
 }
 
 void Door::link_lost(Link& link, End end, wire::LinkFault fault, const std::string& why) {

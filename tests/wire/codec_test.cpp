@@ -68,6 +68,9 @@ TEST(Messages, ADescriptorIsReadable) {
   EXPECT_EQ(describe({1024, DataType::float32, RedOp::sum, Algorithm::ring}),
             "1024 x float32 sum (ring)");
   EXPECT_EQ(describe({1, DataType::int8, RedOp::max, Algorithm::star}), "1 x int8 max (star)");
+  EXPECT_EQ(describe({64, DataType::float32, RedOp::avg, Algorithm::ring,
+                      QuantizationAlgorithm::min_max, Code::uint8}),
+            "64 x float32 avg (ring, min-max to uint8)");
 }
 
 // ---- bodies of frames

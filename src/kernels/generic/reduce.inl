@@ -1,6 +1,5 @@
-// The reduction loops, written once. The kernels.cpp of each instruction set includes this page
-// inside its target region and its own namespace, after defining `Float16Lanes`: how float16
-// travels there.
+// The reduction loops, written once (kernel_set.inl includes them for each instruction set), over
+// lanes that the other loops use as well. `Float16Lanes` is how float16 travels there.
 //
 // A loop moves lanes: it loads two values, combines them and stores the result. A value is one
 // element, or as many as a vector register of the set holds.
@@ -44,6 +43,9 @@ struct Lanes<BFloat16> {
   static Value load(const std::byte* from) {
     return widen(BFloat16{Lanes<std::uint16_t>::load(from)});
   }
+  static Value settled(Value value) {  // the canonical NaN for any
+    return value == value ? value : std::numeric_limits<float>::quiet_NaN();
+  }
   static void store(Value value, std::byte* to) {
     Lanes<std::uint16_t>::store(narrow_to_bfloat16(value).bits, to);
   }
@@ -76,17 +78,20 @@ struct IntegerArithmetic {
   }
 };
 
-// max and min of floating-point numbers, which are ordered as their bits are, read as sign and
-// magnitude. All in integers: no rounding, no flushed denormals, and -0 below +0. `nan` is the
-// canonical one, `infinity` the positive.
+// The bits of floating-point numbers are ordered as sign and magnitude; this is the same order in
+// two's complement, and back.
+template <typename Bits>
+Bits reordered(Bits value) {
+  constexpr Bits magnitude = std::numeric_limits<Bits>::max();
+  return static_cast<Bits>(value ^ ((value >> std::numeric_limits<Bits>::digits) & magnitude));
+}
+
+// max and min of floating-point numbers, in the order of their bits. All in integers: no rounding,
+// no flushed denormals, and -0 below +0. `nan` is the canonical one, `infinity` the positive.
 template <RedOp op, typename Bits, Bits infinity, Bits nan>
 struct Extreme {
   static constexpr Bits magnitude = std::numeric_limits<Bits>::max();  // all but the sign
 
-  // The same order in two's complement, and back.
-  static Bits reordered(Bits value) {
-    return static_cast<Bits>(value ^ ((value >> std::numeric_limits<Bits>::digits) & magnitude));
-  }
   static Bits combine(Bits a, Bits b) {
     const Bits order_a = reordered(a), order_b = reordered(b);
     const bool take_a = op == RedOp::max ? order_a > order_b : order_a < order_b;
@@ -191,15 +196,17 @@ constexpr TypeKernels float_kernels() {
           .average = average_floats<L>};
 }
 
-constexpr KernelSet make_kernel_set(std::string_view name) {
-  return {.name = name,
-          .types = {
-              integer_kernels<std::uint8_t>(), integer_kernels<std::int8_t>(),
-              integer_kernels<std::int16_t>(), integer_kernels<std::uint16_t>(),
-              integer_kernels<std::uint32_t>(), integer_kernels<std::int32_t>(),
-              integer_kernels<std::uint64_t>(), integer_kernels<std::int64_t>(),
-              float_kernels<Float16, std::int16_t, 0x7c00, 0x7e00>(),
-              float_kernels<BFloat16, std::int16_t, 0x7f80, 0x7fc0>(),
-              float_kernels<float, std::int32_t, 0x7f80'0000, 0x7fc0'0000>(),
-              float_kernels<double, std::int64_t, 0x7ff0'0000'0000'0000, 0x7ff8'0000'0000'0000>()}};
+constexpr std::array<TypeKernels, data_type_count> type_kernels() {
+  return {integer_kernels<std::uint8_t>(),
+          integer_kernels<std::int8_t>(),
+          integer_kernels<std::int16_t>(),
+          integer_kernels<std::uint16_t>(),
+          integer_kernels<std::uint32_t>(),
+          integer_kernels<std::int32_t>(),
+          integer_kernels<std::uint64_t>(),
+          integer_kernels<std::int64_t>(),
+          float_kernels<Float16, std::int16_t, 0x7c00, 0x7e00>(),
+          float_kernels<BFloat16, std::int16_t, 0x7f80, 0x7fc0>(),
+          float_kernels<float, std::int32_t, 0x7f80'0000, 0x7fc0'0000>(),
+          float_kernels<double, std::int64_t, 0x7ff0'0000'0000'0000, 0x7ff8'0000'0000'0000>()};
 }

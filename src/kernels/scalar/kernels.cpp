@@ -15,13 +15,18 @@ struct Float16Lanes {
     std::memcpy(&half, from, sizeof half);
     return widen(half);
   }
+  static Value settled(Value value) {
+    return value == value ? value : std::numeric_limits<float>::quiet_NaN();
+  }
   static void store(Value value, std::byte* to) {
     const Float16 half = narrow_to_float16(value);
     std::memcpy(to, &half, sizeof half);
   }
 };
 
-#include "kernels/generic/reduce.inl"
+using Lookup = NoLookup;
+
+#include "kernels/generic/kernel_set.inl"
 
 }  // namespace
 }  // namespace scalar

@@ -1,0 +1,80 @@
+"""Conducts measured processes (common/conducted.hpp tells the protocol): each connects to a socket and waits there,
+asleep, until it is its turn."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+START_LIMIT_S, ORDER_LIMIT_S = 120, 300
+_libc = ctypes.CDLL(None)
+
+
+def die_with_parent():
+    PR_SET_PDEATHSIG = 1
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Members:
+    """The processes of one library: `count` of them, started by `commands`, in which CONTROL stands for the socket:
+    a path, or @NAME, which is seen in this network namespace only."""
+
+    def __init__(self, name, control, commands, count, environment=None):
+        self.name = name
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind("\0" + control[1:] if control.startswith("@") else control)
+        self.listener.listen(64)
+        self.listener.settimeout(START_LIMIT_S)
+        self.processes = [
+            subprocess.Popen(
+                [argument.replace("CONTROL", control) for argument in command],
+                preexec_fn=die_with_parent,
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                env=os.environ | (environment or {}),
+            )
+            for command in commands
+        ]
+        self.streams, self.variants = [], ["-"]
+        for _ in range(count):
+            connection, _ = self.listener.accept()
+            connection.settimeout(ORDER_LIMIT_S)
+            stream = connection.makefile("rw")
+            hello = stream.readline().split()
+            if int(hello[1]) == 0:
+                self.variants = hello[3].split(",")
+            self.streams.append(stream)
+            connection.close()
+
+    def measure(self, size, warmup, iterations, variant="-", in_place=False, check=False):
+        """The times of rank 0 in microseconds, and the number of wrong elements."""
+        for stream in self.streams:
+            stream.write(f"run {size} {warmup} {iterations} {in_place:d} {check:d} {variant}\n")
+            stream.flush()
+        times, wrong = [], 0
+        for stream in self.streams:
+            try:
+                answer = stream.readline().split()
+            except TimeoutError:
+                answer = []
+            if not answer:
+                sys.exit(f"{self.name} ({variant}, {size} bytes): a member has ended or hangs")
+            wrong += int(answer[1])
+            times += [float(t) for t in answer[2:]]
+        return times, wrong
+
+    def close(self):
+        for stream in self.streams:
+            with contextlib.suppress(OSError):
+                stream.close()
+        for process in self.processes:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        self.listener.close()

@@ -1,0 +1,66 @@
+#include "api/error_feedback.hpp"
+
+#include <string>
+
+#include "api/living.hpp"
+#include "base/limits.hpp"
+
+namespace pccl::api {
+
+using LivingFeedback = Living<pcclErrorFeedback_t>;
+
+Answer FeedbackLease::take(const pcclErrorFeedback_t* handle, node::ReduceRequest& request) {
+  if (handle == nullptr) return success();
+  std::shared_ptr<pcclErrorFeedback_t> found = LivingFeedback::all().find(handle);
+  if (found == nullptr) return invalid_argument("not an error feedback");
+  if (!request.quantization) return invalid_argument("error feedback without quantization");
+  if (request.op != RedOp::sum && request.op != RedOp::avg)
+    return invalid_argument("error feedback is for sum and avg, not for " +
+                            std::string(name_of(request.op)));
+  if (found->residual.size() != request.count)
+    return invalid_argument("error feedback for " + std::to_string(found->residual.size()) +
+                            " elements, but count is " + std::to_string(request.count));
+  if (found->in_use.exchange(true, std::memory_order_acquire))
+    return invalid_argument("the error feedback is in use by an op in flight");
+  request.residual = found->residual.data();
+  feedback_ = std::move(found);
+  return success();
+}
+
+}  // namespace pccl::api
+
+using namespace pccl::api;
+
+pcclResult_t pcclCreateErrorFeedback(size_t count, pcclErrorFeedback_t** feedback_out) {
+  if (!initialized()) return pcclNotInitialized;
+  if (feedback_out == nullptr || count > pccl::limits::op_bytes / sizeof(float))
+    return pcclInvalidArgument;
+  return without_exceptions([&] {
+           *feedback_out = LivingFeedback::all().add(std::make_shared<pcclErrorFeedback_t>(count));
+           return success();
+         })
+      .result;
+}
+
+pcclResult_t pcclErrorFeedbackData(const pcclErrorFeedback_t* feedback, float** residual_out,
+                                   size_t* count_out) {
+  if (!initialized()) return pcclNotInitialized;
+  if (residual_out == nullptr) return pcclInvalidArgument;
+  return without_exceptions([&] {
+           const auto found = LivingFeedback::all().find(feedback);
+           if (found == nullptr) return invalid_argument("not an error feedback");
+           *residual_out = found->residual.data();
+           if (count_out != nullptr) *count_out = found->residual.size();
+           return success();
+         })
+      .result;
+}
+
+pcclResult_t pcclDestroyErrorFeedback(pcclErrorFeedback_t* feedback) {
+  if (!initialized()) return pcclNotInitialized;
+  return without_exceptions([&] {
+           const auto found = LivingFeedback::all().take_out(feedback);
+           return found == nullptr ? invalid_argument("not an error feedback") : success();
+         })
+      .result;
+}

@@ -76,7 +76,7 @@ def run(arguments, paths, order, logs, optimize):
                               for (a, b), (rate, delay) in paths.items()))
     with wan.Wan(wan.emulator_of(build), MASTER, "--delay-ms", "20", "--mtu", "9000",
                  "--matrix", str(matrix)) as wan_up:
-        wan.start_master(wan_up, MASTER, build, logs / "master.log", "--log-level", "DEBUG")
+        wan.start_master(wan_up, MASTER, build, logs / "master.log")
         program = str(build / "tests" / "e2e" / "e2e_peer")
         peers = []
         for host in order:

@@ -238,7 +238,9 @@ TEST_F(Optimizing, OnlyTheEndsOfAPathAreHeardAndOnlyOnce) {
   for (const Ordered& path : ordered()) report(path, 1'000'000'000);
   for (plan::Index from = 0; from < 3; ++from)
     for (plan::Index to = 0; to < 3; ++to)
-      if (from != to) EXPECT_EQ(bench.question()->groups.at({}).of(from, to).bits_per_s, 1e9);
+      if (from != to) {
+        EXPECT_EQ(bench.question()->groups.at({}).of(from, to).bits_per_s, 1e9);
+      }
 }
 
 TEST_F(Optimizing, GroupsAreMeasuredTogetherAndInstalledTogether) {

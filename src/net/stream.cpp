@@ -16,7 +16,6 @@
 #include <string_view>
 
 #include "base/environment.hpp"
-
 #include "net/loop_asio.hpp"
 #include "net/shared_memory.hpp"
 

@@ -57,24 +57,25 @@ void links_stand_at_distances(test::MasterBench& bench, const std::vector<std::u
         bench.frame(peer, wire::LinksReady{proposed.epoch, rtt_us += 1000});
 }
 
-TEST(RoundTripsOfAnEpoch, AreWhatAnInstallationSaysToAll) {
-  test::MasterBench bench;
+std::vector<std::uint64_t> four_at_distances(test::MasterBench& bench) {
   auto peers = bench.join_many(3);
   const std::uint64_t newcomer = bench.greet();
   bench.call_update(peers);
   peers.push_back(newcomer);
   links_stand_at_distances(bench, peers);
+  return peers;
+}
+
+TEST(RoundTripsOfAnEpoch, AreWhatAnInstallationSaysToAll) {
+  test::MasterBench bench;
+  const auto peers = four_at_distances(bench);
   for (const std::uint64_t peer : peers)
     EXPECT_EQ(bench.last<wire::EpochInstalled>(peer).rtt_us, 4000u);
 }
 
 TEST(RoundTripsOfAnEpoch, LeadAroundALostPeerUntilTheNewNeighboursHaveMet) {
   test::MasterBench bench;
-  auto peers = bench.join_many(3);
-  const std::uint64_t newcomer = bench.greet();
-  bench.call_update(peers);
-  peers.push_back(newcomer);
-  links_stand_at_distances(bench, peers);
+  auto peers = four_at_distances(bench);
   const auto ring = bench.group().ring;
   const auto at = [&](PeerId id) {
     return *std::find_if(peers.begin(), peers.end(),

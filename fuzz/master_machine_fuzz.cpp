@@ -1,6 +1,7 @@
 // A master among peers that say anything at any time, over connections that come and go. It must
 // not crash, speak to nobody who is not there, number verdicts in order, and keep its state
 // bounded.
+#include <array>
 #include <map>
 #include <optional>
 #include <set>
@@ -44,7 +45,7 @@ class MasterUnderFuzz {
   };
 
   void one_event() {
-    switch (input_.below(11)) {
+    switch (input_.below(13)) {
       case 0:
         return open();
       case 1:
@@ -56,11 +57,17 @@ class MasterUnderFuzz {
       case 4:
         return links_stand();
       case 5:
-        return everybody_calls(static_cast<wire::CallKind>(input_.below(2)));
+        return everybody_calls(std::array{wire::CallKind::update_topology,
+                                          wire::CallKind::peers_pending,
+                                          wire::CallKind::optimize_topology}[input_.below(3)]);
       case 6:
         return op_of_some_member();
       case 7:
         return come_back();
+      case 8:
+        return measure();
+      case 9:
+        return solve();
       default:
         return any_frame();
     }
@@ -132,6 +139,23 @@ class MasterUnderFuzz {
     if (choice < 6) return frame(*connection, wire::OpBegin{op, ring, {}}, machine_.term());
     frame(*connection, wire::OpDone{op}, machine_.term());
   }
+  // What was asked of somebody, in whatever way it ended; anybody may say so.
+  void measure() {
+    const auto connection = some_connection();
+    if (!connection || wanted_.empty()) return;
+    const wire::Token token = wanted_[input_.below(wanted_.size())];
+    const auto fault = static_cast<wire::LinkFault>(input_.below(wire::link_fault_count));
+    frame(*connection, wire::PathMeasured{token, input_.below(3) * 1000, 7, fault, {}},
+          machine_.term());
+  }
+  // The question may be an old one by now.
+  void solve() {
+    if (!question_) return;
+    RingsSolved solved{question_->question, {}};
+    for (const auto& [group, qualities] : question_->groups)
+      if (input_.below(8) != 0) solved.rings[group] = plan::best_ring(qualities);
+    step(solved);
+  }
   void everybody_calls(wire::CallKind what) {
     const auto peers = peers_;
     for (const auto& [connection, peer] : peers)
@@ -172,6 +196,8 @@ class MasterUnderFuzz {
       } else if (const auto* wake = std::get_if<WakeAt>(&effect)) {
         require(wake->at > now_, "wakes in the future");
         wake_at_ = wake->at;
+      } else if (const auto* solve = std::get_if<SolveRings>(&effect)) {
+        question_ = *solve;
       }
     }
   }
@@ -185,6 +211,10 @@ class MasterUnderFuzz {
             "a frame is well-formed");
     Peer& peer = peers_[connection];
     if (const auto* welcome = std::get_if<wire::Welcome>(&message)) peer.id = welcome->peer;
+    if (const auto* wanted = std::get_if<wire::PathWanted>(&message)) {
+      wanted_.push_back(wanted->token);
+      require(wanted->other.peer != peer.id, "a path leads to somebody else");
+    }
     if (const auto* proposed = std::get_if<wire::EpochProposed>(&message)) {
       require(proposed->epoch > peer.proposed, "proposals rise");
       peer.proposed = proposed->epoch;
@@ -235,6 +265,8 @@ class MasterUnderFuzz {
   MasterMachine machine_{{.term = term, .random = [this] { return rng_.next(); }}};
   std::uint64_t next_connection_ = 1;
   std::set<Connection> open_, closed_;
+  std::vector<wire::Token> wanted_;  // measurements
+  std::optional<SolveRings> question_;
   std::map<Connection, Peer> peers_;
 };
 

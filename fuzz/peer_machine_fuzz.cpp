@@ -1,5 +1,6 @@
 // A peer under a master that says anything, and an application that does anything. Whatever it was
 // asked ends once, and what it tells the data path to do is what the data path can do.
+#include <array>
 #include <map>
 #include <optional>
 #include <set>
@@ -39,7 +40,9 @@ class PeerUnderFuzz {
         return propose_and_install();
       case 3:
         ++calls_;
-        return step(CallRequested{static_cast<wire::CallKind>(input_.below(2))});
+        return step(
+            CallRequested{std::array{wire::CallKind::update_topology, wire::CallKind::peers_pending,
+                                     wire::CallKind::optimize_topology}[input_.below(3)]});
       case 4:
       case 5:
         return launch();
@@ -97,7 +100,7 @@ class PeerUnderFuzz {
   }
   void own_event() {
     const Epoch epoch{machine_.epoch().value + input_.below(3) - 1};
-    switch (input_.below(6)) {
+    switch (input_.below(7)) {
       case 0:
         step(MasterGone{"gone"});
         return step(MasterReached{});
@@ -110,6 +113,8 @@ class PeerUnderFuzz {
                                static_cast<wire::LinkFault>(input_.below(3)), "broke"});
       case 4:
         return step(FailureSeen{});
+      case 5:
+        return step(PathJudged{});
       default:
         return step(LeaveRequested{});
     }

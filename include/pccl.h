@@ -275,6 +275,20 @@ PCCL_EXPORT pcclResult_t pcclUpdateTopology(pcclComm_t *comm);
  *            lost, or every peer waits in calls that cannot match. */
 PCCL_EXPORT pcclResult_t pcclArePeersPending(const pcclComm_t *comm, bool *pending_out);
 
+/* Collective over all accepted peers of all groups: measures bandwidth and round trip of every directed path
+ * between the members of each group, and gives each group the ring whose slowest link is the fastest, among
+ * such rings (5 % count as equal) the one with the smallest sum of round trips: exactly up to 12 members, by a
+ * good search beyond. All adopt it at once; newcomers are not admitted. Blocks until all have called. A path
+ * that cannot be opened is avoided; the call succeeds all the same.
+ *   cost     about a second and a half for each other member of the group: everybody sends to one and receives
+ *            from one at a time, for a second, at full speed. What has been measured is kept as long as both
+ *            peers stay in the run: a second call only measures the paths of newcomers, and paths that could
+ *            not be measured. 64 such rounds at most in one call; groups of more than 512 keep their ring.
+ *   errors   pcclInvalidArgument: NULL. pcclInvalidUsage: not connected, no other peer in the run, or every
+ *            peer waits in calls that cannot match. pcclPendingAsyncOps: an async op has not been awaited.
+ *            pcclTopologyOptimizationFailed: removed from the run, or master lost. */
+PCCL_EXPORT pcclResult_t pcclOptimizeTopology(const pcclComm_t *comm);
+
 /* ---- All-reduce --------------------------------------------------------------------------------- */
 
 /* Reduces `count` elements across all peers of the group; every peer receives the same bits.

@@ -35,6 +35,7 @@ bool initialized();  // pcclInit has been called
 pcclResult_t connect_result(Status status);
 pcclResult_t update_topology_result(Status status);
 pcclResult_t are_peers_pending_result(Status status);
+pcclResult_t optimize_topology_result(Status status);
 pcclResult_t launch_result(Status status);
 pcclResult_t await_result(Status status);
 pcclResult_t synchronize_result(Status status);

@@ -231,6 +231,12 @@ pcclResult_t pcclUpdateTopology(pcclComm_t* comm) {
   });
 }
 
+pcclResult_t pcclOptimizeTopology(const pcclComm_t* comm) {
+  return with_peer("pcclOptimizeTopology", comm, [](PeerNode& peer) {
+    return answer_of(optimize_topology_result, peer.optimize_topology());
+  });
+}
+
 pcclResult_t pcclArePeersPending(const pcclComm_t* comm, bool* pending_out) {
   return with_communicator("pcclArePeersPending", comm, [&](pcclComm_t& communicator) {
     if (pending_out == nullptr) return invalid_argument("pending_out is NULL");

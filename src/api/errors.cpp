@@ -42,6 +42,10 @@ pcclResult_t update_topology_result(Status status) {
   return common_result(status, pcclUpdateTopologyFailed);
 }
 
+pcclResult_t optimize_topology_result(Status status) {
+  return common_result(status, pcclTopologyOptimizationFailed);
+}
+
 pcclResult_t are_peers_pending_result(Status status) {
   if (status == Status::ok || status == Status::internal)
     return common_result(status, pcclInvalidUsage);
@@ -107,7 +111,8 @@ const char* pcclGetErrorString(pcclResult_t result) {
     case pcclUpdateTopologyFailed:
       return "pcclUpdateTopologyFailed: this peer was removed from the run, or the master is lost";
     case pcclTopologyOptimizationFailed:
-      return "pcclTopologyOptimizationFailed: the topology was not optimized";
+      return "pcclTopologyOptimizationFailed: this peer was removed from the run, or the master is "
+             "lost";
     default:
       return "unknown pcclResult_t";
   }

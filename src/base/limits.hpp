@@ -93,6 +93,17 @@ inline constexpr std::size_t state_names_bytes = 8 << 20;  // in all
 // Holders that one peer fetches from at once.
 inline constexpr std::size_t state_sources = 16;
 
+// pcclOptimizeTopology. A path is loaded until its rate is steady, about a second, but no longer
+// than this; over so many lanes, or as many as a link has, within these; in frames of this size.
+inline constexpr Duration path_load_time = 2s;
+inline constexpr std::uint32_t least_path_lanes = 4;
+inline constexpr std::uint32_t most_path_lanes = 16;
+inline constexpr std::size_t load_bytes = 64 << 10;
+// Larger groups keep their ring; and one call has so many rounds of measurements at most, what is
+// missing then comes in later calls.
+inline constexpr std::size_t optimized_ring = 512;
+inline constexpr std::size_t measuring_rounds = 64;
+
 // Freed rollback blocks are kept for the next op up to this total (fresh pages cost ten times the
 // copy).
 inline constexpr std::size_t rollback_pool_bytes = std::size_t{1} << 30;

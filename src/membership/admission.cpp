@@ -13,14 +13,20 @@ namespace pccl::membership {
 // All accepted peers are in pcclUpdateTopology (or there are none): take in whoever waits, and mend
 // what is not linked.
 void MasterMachine::start_admission() {
-  admission_.emplace();
-  admission_groups_.clear();
+  std::set<PeerId> candidates;
   std::set<Group> affected;
   for (const auto& [id, peer] : peers_) {
     if (peer.accepted) continue;
-    admission_->insert(id);
+    candidates.insert(id);
     affected.insert(peer.group);
   }
+  begin_round(std::move(candidates), std::move(affected));
+}
+
+// A proposal for each group that changes, and all are installed together.
+void MasterMachine::begin_round(std::set<PeerId> candidates, std::set<Group> affected) {
+  admission_ = std::move(candidates);
+  admission_groups_.clear();
   for (const auto& [group, state] : groups_)
     if (state.linking) affected.insert(group);
   assembling_ = true;
@@ -53,12 +59,17 @@ void MasterMachine::propose_admission(Group group) {
     return;
   }
   admission_groups_.insert(group);
-  propose(group, *ring, wire::EpochReason::admission, "peers join");
+  propose(group, *ring, wire::EpochReason::admission,
+          groups_.at(group).better_ring.empty() ? "peers join" : "a ring of better links");
 }
 
 std::optional<std::vector<PeerId>> MasterMachine::ring_with_candidates(Group group) {
   GroupState& state = groups_[group];
   std::vector<PeerId> members = state.ring;
+  if (!state.better_ring.empty()) {
+    std::erase_if(state.better_ring, [this](PeerId id) { return !peers_.contains(id); });
+    members = state.better_ring;
+  }
   for (const PeerId id : *admission_)
     if (peers_.at(id).group == group) members.push_back(id);
   return find_ring(state, members);
@@ -193,6 +204,9 @@ void MasterMachine::finish_admission() {
   for (const Group group : admission_groups_)  // until now they told of the way around the lost
     groups_.at(group).round_trips.forget([this](PeerId id) { return !peers_.contains(id); });
   admission_groups_.clear();
+  for (auto& [group, state] : groups_)
+    if (const auto formed = std::exchange(state.better_ring, {}); formed == state.ring)
+      state.best_in = state.epoch;
   answer_all({.round = round_, .counts = after});
 }
 

@@ -19,6 +19,8 @@ std::string_view name_of(wire::CallKind kind) {
       return "pcclArePeersPending";
     case wire::CallKind::synchronize:
       return "pcclSynchronizeSharedState";
+    case wire::CallKind::optimize_topology:
+      return "pcclOptimizeTopology";
   }
   return "an unknown call";
 }
@@ -35,26 +37,28 @@ void MasterMachine::on_call(Peer& peer, const wire::Call& call) {
 
 // Runs after every event: a departure may complete a call as well as the last vote does.
 void MasterMachine::evaluate_calls() {
-  if (admission_ || resumption_) return;
+  if (admission_ || resumption_ || optimization_) return;
   start_complete_syncs();
   const std::vector<PeerId> voters = accepted_peers();
   if (voters.empty()) {
     if (!peers_.empty() && (now_ >= *opens_ || resumed_)) start_admission();
     return;
   }
-  std::size_t called = 0, updates = 0, queries = 0;
+  std::size_t called = 0, updates = 0, queries = 0, optimizations = 0;
   for (const PeerId id : voters) {
     const Peer& peer = peers_.at(id);
     if (!peer.call) continue;
     ++called;
     updates += peer.call->what == wire::CallKind::update_topology;
     queries += peer.call->what == wire::CallKind::peers_pending;
+    optimizations += peer.call->what == wire::CallKind::optimize_topology;
   }
   const std::size_t needed = mutant(Mutant::vote_forgets_a_member) && voters.size() > 2
                                  ? voters.size() - 1
                                  : voters.size();
   if (called < needed) return;
   if (updates == called) return start_admission();
+  if (optimizations == called) return start_optimization();
   if (queries == called)
     return answer_all({.peers_pending = pending_peers() > 0, .counts = counts()});
   // An op that all its members have launched, and a sync, end by themselves, and the calls after

@@ -186,6 +186,8 @@ void MasterMachine::forget_paths(Group group) {
   std::erase_if(state.breaks,
                 [&](const auto& entry) { return over(entry.first.first, entry.first.second); });
   state.paths.forget([this](PeerId id) { return !peers_.contains(id); });
+  std::erase_if(state.measured,
+                [&](const auto& entry) { return over(entry.first.first, entry.first.second); });
 }
 
 // As few as possible go. Where several would do: candidates before members; then whoever has more

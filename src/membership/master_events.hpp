@@ -1,6 +1,8 @@
 // What a master hears, and what it wants done.
 #pragma once
 
+#include <map>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -8,6 +10,7 @@
 #include "base/endpoint.hpp"
 #include "base/ids.hpp"
 #include "base/time.hpp"
+#include "plan/best_ring.hpp"
 #include "wire/framing.hpp"
 
 namespace pccl::membership {
@@ -27,8 +30,13 @@ struct ConnectionClosed {  // by the other side, or because it sent garbage
   std::string why;
 };
 struct TimePassed {};  // the instant asked for by WakeAt has come
+struct RingsSolved {   // nothing: there is no ring
+  std::uint64_t question;
+  std::map<Group, std::optional<plan::Order>> rings;
+};
 
-using MasterEvent = std::variant<ConnectionOpened, FrameReceived, ConnectionClosed, TimePassed>;
+using MasterEvent =
+    std::variant<ConnectionOpened, FrameReceived, ConnectionClosed, TimePassed, RingsSolved>;
 
 struct Send {
   Connection connection;
@@ -45,7 +53,14 @@ struct Note {  // for the log
   bool detail = false;  // for those who look closely
 };
 
-using MasterEffect = std::variant<Send, Close, WakeAt, Note>;
+// Find the best ring of each group, which may take a second, without holding up anything; then
+// report RingsSolved.
+struct SolveRings {
+  std::uint64_t question;
+  std::map<Group, plan::PathQualities> groups;
+};
+
+using MasterEffect = std::variant<Send, Close, WakeAt, Note, SolveRings>;
 using MasterEffects = std::vector<MasterEffect>;
 
 }  // namespace pccl::membership

@@ -15,6 +15,7 @@ MasterEffects MasterMachine::step(const MasterEvent& event, Instant now) {
   if (next_tick_ && now_ > *next_tick_ + 2 * heartbeat_interval()) wake_up();
   std::visit([this](const auto& what) { on(what); }, event);
   settle_when_due();
+  continue_optimization();
   evaluate_calls();
   forget_empty_groups();
   if (!next_tick_) {
@@ -114,6 +115,8 @@ void MasterMachine::on_frame(Peer& peer, const wire::Message& message) {
   if (const auto* done = std::get_if<wire::SyncDone>(&message)) return on_sync_done(peer, *done);
   if (const auto* described = std::get_if<wire::StateDescribed>(&message))
     return on_state_described(peer, *described);
+  if (const auto* measured = std::get_if<wire::PathMeasured>(&message))
+    return on_path_measured(peer, *measured);
   if (std::holds_alternative<wire::Leave>(message))
     return remove(peer.id, "it left the run", false);
   remove(peer.id, fmt::format("protocol error: a peer does not send {} messages",
@@ -148,12 +151,16 @@ void MasterMachine::on(const TimePassed&) {
       for (auto& [id, stuck] : state.sync->stuck) stuck.deadline = now_ + settings_.peer_timeout;
     }
     for (auto& [id, peer] : peers_) peer.progressed = now_;
+    if (optimization_)
+      for (auto& [token, measurement] : optimization_->open)
+        measurement.deadline = now_ + 3 * settings_.peer_timeout;
   } else {
     close_overdue();
     mend_rings();
     close_overdue_linking();
     close_overdue_descriptions();
     close_overdue_fetches();
+    close_overdue_measurements();
     judge_stragglers();
   }
   for (const auto& [id, peer] : peers_) {

@@ -12,9 +12,9 @@
 // know (resume.cpp).
 //
 // The code is cut by subject: admission.cpp (rounds and epochs), calls.cpp (unanimous calls),
-// links.cpp (suspects and broken paths), operations.cpp (ops and verdicts), syncs.cpp (shared
-// state), resume.cpp (after a restart); this page and master_machine.cpp hold the state, the
-// dispatch, and who is alive.
+// links.cpp (suspects and broken paths), operations.cpp (ops and verdicts), optimizing.cpp (paths
+// measured, rings chosen), syncs.cpp (shared state), resume.cpp (after a restart); this page and
+// master_machine.cpp hold the state, the dispatch, and who is alive.
 #pragma once
 
 #include <cstdint>
@@ -174,6 +174,9 @@ class MasterMachine {
     StateHistory history;
     CallRound syncs;  // that have ended
     std::optional<Sync> sync;
+    std::map<PathBook::Path, plan::PathQuality> measured;
+    std::vector<PeerId> better_ring;  // that an admission is to form; else empty
+    Epoch best_in;               // whose ring is the best that all measurements until now allow
     Instant last_offer{};        // of a state to synchronise
     bool late_for_sync = false;  // somebody, and it has been said
   };
@@ -194,11 +197,25 @@ class MasterMachine {
   };
   struct Settlement;  // of one group: resume.cpp
 
+  // All accepted peers are in pcclOptimizeTopology, and it is not the turn of the new rings yet.
+  struct Measurement {
+    Group group;
+    PathBook::Path path;
+    Instant deadline{};
+  };
+  struct Optimization {
+    std::deque<std::vector<Measurement>> rounds;  // to come
+    std::map<wire::Token, Measurement> open;
+    std::uint64_t question = 0;  // asked, and not answered yet; 0: there is more to measure
+    std::map<Group, std::vector<PeerId>> asked_of;  // the members, as the question numbers them
+  };
+
   // master_machine.cpp
   void on(const ConnectionOpened& event);
   void on(const FrameReceived& event);
   void on(const ConnectionClosed& event);
   void on(const TimePassed& event);
+  void on(const RingsSolved& event);
   void on_frame(Peer& peer, const wire::Message& message);
   void greet(Connection connection, const wire::Message& message);
   bool may_register(Connection connection, const wire::Message& greeting);
@@ -224,6 +241,7 @@ class MasterMachine {
 
   // admission.cpp
   void start_admission();
+  void begin_round(std::set<PeerId> candidates, std::set<Group> affected);
   void continue_admission();
   void propose_admission(Group group);
   void recover(Group group, const std::string& why);
@@ -248,6 +266,17 @@ class MasterMachine {
                                                const std::vector<PeerId>& members);
   PeerId first_to_go(const GroupState& group, std::vector<PeerId> members) const;
   Duration first_cool_down() const { return 10 * settings_.peer_timeout; }
+
+  // optimizing.cpp
+  void start_optimization();
+  void plan_measurements(Group group, const GroupState& state);
+  void continue_optimization();
+  void start_measurement(Measurement measurement);
+  void on_path_measured(const Peer& peer, const wire::PathMeasured& measured);
+  void hear_of_fault(const Measurement& measurement, const wire::PathMeasured& measured);
+  void close_overdue_measurements();
+  void ask_for_rings();
+  plan::PathQualities qualities_of(const GroupState& state) const;
 
   // stragglers.cpp
   void hear_progress(Peer& peer, const wire::Progress& progress);
@@ -345,6 +374,8 @@ class MasterMachine {
   std::optional<std::set<PeerId>> admission_;  // a round is on: its candidates
   std::set<Group> admission_groups_;           // with a proposal in this round
   bool assembling_ = false;                    // the round's proposals are not all made yet
+  std::optional<Optimization> optimization_;
+  std::uint64_t questions_ = 0;  // asked about rings
 };
 
 }  // namespace pccl::membership

@@ -63,6 +63,11 @@ void PathBook::heals(const Path& path, Instant now) {
   entry->second.since = now;
 }
 
+void PathBook::looked_at(const Path& path) {
+  if (const auto entry = entries_.find(path); entry != entries_.end())
+    entry->second.being_tried = entry->second.broken;
+}
+
 void PathBook::proposed(const std::vector<PeerId>& ring) {
   for (auto& [path, entry] : entries_) entry.being_tried = false;
   for (const Path& path : broken_in(ring)) entries_.at(path).being_tried = true;

@@ -29,6 +29,8 @@ class PathBook {
   void unopened(const Path& path, Instant now, Duration cool_down);
   void stands(const Path& path, Instant now);
 
+  // A broken path is looked at again without a ring that uses it.
+  void looked_at(const Path& path);
   // A ring is proposed: broken paths in it are being tried.
   void proposed(const std::vector<PeerId>& ring);
   // Those of a ring that are believed broken.

@@ -60,13 +60,16 @@ struct LinkBroken {
   wire::LinkFault fault;
   std::string why;
 };
+struct PathJudged {  // a path that this peer was told to measure, or to send on
+  wire::PathMeasured measured;
+};
 struct FailureSeen {};  // an await has returned a failure: the caller now knows of the newest epoch
 struct PeerTimePassed {};
 
 using PeerEvent =
     std::variant<ConnectRequested, MasterReached, MasterFrame, MasterGone, ConnectGivenUp,
                  LeaveRequested, CallRequested, SyncRequested, StateFetched, LaunchRequested,
-                 OpFinished, LinksStand, LinkBroken, FailureSeen, PeerTimePassed>;
+                 OpFinished, LinksStand, LinkBroken, PathJudged, FailureSeen, PeerTimePassed>;
 
 struct SendToMaster {
   Term term;
@@ -135,6 +138,13 @@ struct CompleteSync {
   Outcome outcome;
   Revision revision;  // of success
 };
+// Send on a path, or receive and measure, in place of what was measured in this direction before;
+// then report PathJudged.
+struct MeasurePath {
+  PeerId self;
+  wire::PathWanted wanted;
+};
+struct StopMeasuring {};  // both directions
 struct PeerWakeAt {
   Instant at;
 };
@@ -145,7 +155,7 @@ struct PeerNote {
 using PeerEffect =
     std::variant<SendToMaster, CloseMaster, RedialMaster, Relink, KeepLinks, EnterEpoch, StartRing,
                  PassOver, CancelRing, CompleteOp, CompleteConnect, CompleteCall, MoveState,
-                 DescribeState, CompleteSync, PeerWakeAt, PeerNote>;
+                 DescribeState, CompleteSync, MeasurePath, StopMeasuring, PeerWakeAt, PeerNote>;
 using PeerEffects = std::vector<PeerEffect>;
 
 }  // namespace pccl::membership

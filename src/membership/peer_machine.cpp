@@ -9,6 +9,15 @@
 
 namespace pccl::membership {
 
+namespace {
+
+// Who calls sees the new membership when it returns.
+bool changes_topology(wire::CallKind call) {
+  return call == wire::CallKind::update_topology || call == wire::CallKind::optimize_topology;
+}
+
+}  // namespace
+
 PeerEffects PeerMachine::step(const PeerEvent& event, Instant now) {
   now_ = now;
   std::visit([this](const auto& what) { on(what); }, event);
@@ -78,6 +87,7 @@ void PeerMachine::on_message(const wire::Message& message) {
   if (const auto* wanted = std::get_if<wire::StateWanted>(&message))
     return on_state_wanted(*wanted);
   if (const auto* result = std::get_if<wire::SyncResult>(&message)) return on_sync_result(*result);
+  if (const auto* wanted = std::get_if<wire::PathWanted>(&message)) return on_path_wanted(*wanted);
   leave(Status::master_lost, fmt::format("protocol error: a master does not send {} messages",
                                          wire::name_of(wire::kind_of(message))));
 }
@@ -112,6 +122,10 @@ void PeerMachine::on(const CallRequested& event) {
     effects_.push_back(CompleteCall{std::move(*refused)});
     return;
   }
+  if (event.what == wire::CallKind::optimize_topology && seen_.counts.global_world_size < 2) {
+    effects_.push_back(CompleteCall{{Status::invalid_usage, "there is no other peer in the run"}});
+    return;
+  }
   call_ = wire::Call{next_call_, event.what};
   next_call_ = next_call_.next();
   send(*call_);
@@ -119,8 +133,8 @@ void PeerMachine::on(const CallRequested& event) {
 
 void PeerMachine::on_call_result(const wire::CallResult& result) {
   if (!call_ || call_->call != result.call || sync_) return;
-  const bool updated =
-      call_->what == wire::CallKind::update_topology && result.status == Status::ok;
+  const bool updated = changes_topology(call_->what) && result.status == Status::ok;
+  stop_measuring();
   call_.reset();
   answer_ = result;
   if (updated) {
@@ -175,8 +189,7 @@ void PeerMachine::on_installed(const wire::EpochInstalled& installed) {
     sync_result_ = {.round = installed.syncs};
     see_newest();
     effects_.push_back(CompleteConnect{});
-  } else if (call_ && call_->what == wire::CallKind::update_topology &&
-             installed.round > answer_.round) {
+  } else if (call_ && changes_topology(call_->what) && installed.round > answer_.round) {
     on_call_result(answer);
   }
 }
@@ -272,6 +285,7 @@ void PeerMachine::leave(Status status, const std::string& why) {
   proposed_.reset();
   away_.reset();
   end_all_ops(status, why);
+  stop_measuring();
   effects_.push_back(KeepLinks{});
   effects_.push_back(CloseMaster{});
   if (connecting) effects_.push_back(CompleteConnect{gone_});

@@ -118,6 +118,10 @@ class PeerMachine {
   void on_sync_result(const wire::SyncResult& result);
   wire::SyncOffer offer_again();
   std::optional<Outcome> may_not_call() const;
+  // peer_paths.cpp
+  void on(const PathJudged& event);
+  void on_path_wanted(const wire::PathWanted& wanted);
+  void stop_measuring();
   // peer_resume.cpp
   void lose_master(const std::string& why);
   void introduce_again();
@@ -169,6 +173,8 @@ class PeerMachine {
   std::optional<Sync> sync_;      // of a call to synchronise
   wire::SyncResult sync_result_;  // the newest that this peer knows of
   wire::CallResult answer_;       // the newest that this peer knows of
+
+  std::map<bool, wire::Token> measuring_;  // outgoing or not: the newest measurement
 
   std::optional<Away> away_;
   std::optional<LinksStand> standing_links_;       // both, of the newest ring

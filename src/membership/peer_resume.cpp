@@ -79,6 +79,7 @@ void PeerMachine::on_answer(const wire::Frame& frame) {
 
 // Everything that a master without memory has to know, in the usual messages.
 void PeerMachine::report() {
+  stop_measuring();  // this master will say anew what it wants to know
   for (wire::OpVerdict& verdict : verdicts_to_report()) send(std::move(verdict));
   send(answer_);
   send(sync_result_);

@@ -52,6 +52,7 @@ bool waits_for_settlement(const wire::Message& message) {
          std::holds_alternative<wire::SyncOffer>(message) ||
          std::holds_alternative<wire::SyncDone>(message) ||
          std::holds_alternative<wire::StateDescribed>(message) ||
+         std::holds_alternative<wire::PathMeasured>(message) ||
          std::holds_alternative<wire::LinksReady>(message) ||
          std::holds_alternative<wire::LinkFailed>(message);
 }

@@ -65,7 +65,7 @@ Outcome Callers::may_call(bool ops_must_be_awaited) const {
 
 Outcome Callers::begin_call(wire::CallKind what, const Waiting<CallEnded>& promise) {
   const std::lock_guard guard(mutex_);
-  Outcome may = may_call(what == wire::CallKind::update_topology);
+  Outcome may = may_call(what != wire::CallKind::peers_pending);
   if (may.ok()) call_ = promise;
   return may;
 }

@@ -86,6 +86,7 @@ class MasterNode::Impl {
   void feed(membership::MasterEvent event);
   void carry_out(const membership::MasterEffect& effect);
   void close(Connection connection);
+  void solve(const membership::SolveRings& question);
 
   MasterOptions options_;
   membership::MasterMachine machine_;
@@ -97,6 +98,7 @@ class MasterNode::Impl {
   Connection next_connection_{1};
   std::deque<membership::MasterEvent> inbox_;
   bool draining_ = false;
+  std::thread solver_;  // of the newest question
 
   std::atomic<bool> launched_ = false;
   std::mutex joining_;
@@ -142,6 +144,7 @@ Outcome MasterNode::Impl::recollect() {
 void MasterNode::Impl::await_termination() {
   const std::lock_guard guard(joining_);
   if (thread_.joinable()) thread_.join();
+  if (solver_.joinable()) solver_.join();
 }
 
 void MasterNode::Impl::accept(net::FileDescriptor socket, const Endpoint& remote) {
@@ -197,8 +200,28 @@ void MasterNode::Impl::carry_out(const membership::MasterEffect& effect) {
       while (!leaving_.empty() && leaving_.front().until < net::Loop::now()) leaving_.pop_front();
       feed(membership::TimePassed{});
     });
+  } else if (const auto* solve_rings = std::get_if<membership::SolveRings>(&effect)) {
+    solve(*solve_rings);
   } else if (const auto* note = std::get_if<membership::Note>(&effect)) {
     log()->log(note->detail ? spdlog::level::debug : spdlog::level::info, "master: {}", note->text);
+  }
+}
+
+// Beside the loop: heartbeats are answered meanwhile. There is one question at a time, unless
+// everybody has left while it was thought about: then the next one waits for the thread, which
+// takes a second or so.
+void MasterNode::Impl::solve(const membership::SolveRings& question) {
+  if (solver_.joinable()) solver_.join();
+  const auto think = [this, question] {
+    membership::RingsSolved solved{question.question, {}};
+    for (const auto& [group, qualities] : question.groups)
+      solved.rings[group] = plan::best_ring(qualities);
+    loop_.post([this, solved] { feed(solved); });
+  };
+  try {
+    solver_ = std::thread(think);
+  } catch (const std::system_error&) {  // no thread to be had
+    think();
   }
 }
 

@@ -113,6 +113,8 @@ void PeerCore::run(const membership::PeerEffects& effects) {
                    },
                    [&](const DescribeState& wanted) { describe_state(wanted); },
                    [&](const CompleteSync& complete) { end_sync(complete); },
+                   [&](const MeasurePath& measure) { io_.measure_path(measure); },
+                   [&](const StopMeasuring&) { io_.stop_measuring(); },
                    [&](const PeerWakeAt& wake) { io_.wake_at(wake.at); },
                    [&](const PeerNote& note) { io_.note(note.text); },
                },

@@ -58,6 +58,8 @@ class PeerIo {
   virtual void drop_source(const PeerId& holder, const std::string& why) = 0;
   virtual void close_state() = 0;
   virtual void sync_ended(EndedSync ended) = 0;
+  virtual void measure_path(const membership::MeasurePath& measure) = 0;
+  virtual void stop_measuring() = 0;
   virtual void note(const std::string& text) = 0;
 };
 

@@ -166,6 +166,9 @@ void PeerLinks::dial_failed(const std::string& why) {
 // ------------------------------------------------------------------------------
 
 void PeerLinks::judge(Door::VisitorId id, const wire::Message& greeting) {
+  if (const auto* path = std::get_if<wire::PathHello>(&greeting);
+      path != nullptr && path->magic == wire::magic && path->version == wire::protocol_version)
+    return callbacks_.on_path_hello(door_, id, *path);
   const auto* const lane_hello = std::get_if<wire::LaneHello>(&greeting);
   if (lane_hello == nullptr || lane_hello->magic != wire::magic ||
       lane_hello->version != wire::protocol_version)

@@ -34,6 +34,8 @@ class PeerLinks {
     std::function<void()> on_progress;  // lanes have moved frames
     std::function<void()>
         on_previous_replaced;  // a new link from the previous rank serves `incoming`
+    // Somebody at the door who measures a path.
+    std::function<void(Door&, Door::VisitorId, const wire::PathHello&)> on_path_hello;
   };
 
   PeerLinks(net::Loop& loop, net::LaneClient& outgoing, net::LaneClient& incoming,
@@ -48,6 +50,7 @@ class PeerLinks {
   void kick_outgoing();
   void kick_incoming();
   void check_pings(Instant now, bool overslept);
+  void ask_door_again() { door_.ask_again(); }
 
  private:
   struct Link {

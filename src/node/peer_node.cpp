@@ -17,6 +17,7 @@
 #include "net/loop.hpp"
 #include "node/callers.hpp"
 #include "node/master_connection.hpp"
+#include "node/path_probes.hpp"
 #include "node/peer_core.hpp"
 #include "node/peer_links.hpp"
 #include "node/prepared_state.hpp"
@@ -64,6 +65,7 @@ class PeerNode::Impl final : public PeerIo {
     std::unique_ptr<PeerCore> core;
     std::unique_ptr<PeerLinks> links;
     std::unique_ptr<StateLinks> state_links;
+    std::unique_ptr<PathProbes> probes;
     std::unique_ptr<MasterConnection> master;
     net::Loop::Timer timer{loop};
     net::Loop::Timer connect_limit{loop};
@@ -105,6 +107,10 @@ class PeerNode::Impl final : public PeerIo {
   }
   void close_state() override;
   void sync_ended(EndedSync ended) override;
+  void measure_path(const membership::MeasurePath& measure) override {
+    session_->probes->measure(measure);
+  }
+  void stop_measuring() override { session_->probes->stop(); }
   void note(const std::string& text) override { log()->info("{}", text); }
 
   PeerOptions options_;
@@ -176,7 +182,15 @@ Outcome PeerNode::Impl::open_session() {
       PeerLinks::Callbacks{[this](const membership::LinksStand& stand) { feed(stand); },
                            [this](const membership::LinkBroken& broken) { feed(broken); },
                            [this] { with_core([] {}); },
-                           [this] { session_->core->previous_link_replaced(); }});
+                           [this] { session_->core->previous_link_replaced(); },
+                           [this](Door& door, Door::VisitorId id, const wire::PathHello& hello) {
+                             session_->probes->judge(door, id, hello);
+                           }});
+  session->probes = std::make_unique<PathProbes>(
+      session->loop, options_.lanes, options_.peer_timeout,
+      PathProbes::Callbacks{
+          [this](const wire::PathMeasured& measured) { feed(membership::PathJudged{measured}); },
+          [this] { session_->links->ask_door_again(); }});
   session->state_links = std::make_unique<StateLinks>(
       session->loop, options_.peer_timeout,
       StateLinks::Callbacks{
@@ -481,6 +495,11 @@ Outcome PeerNode::synchronize(SyncRequest request, SyncInfo& info) {
 }
 Attributes PeerNode::attributes() const {
   return impl_->attributes();
+}
+
+Outcome PeerNode::optimize_topology() {
+  bool unused = false;
+  return impl_->call(wire::CallKind::optimize_topology, unused);
 }
 
 Outcome PeerNode::update_topology() {

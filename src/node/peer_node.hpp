@@ -92,6 +92,7 @@ class PeerNode {
   bool connected() const;  // accepted, and not removed since; any thread
   Outcome update_topology();
   Outcome are_peers_pending(bool& pending);
+  Outcome optimize_topology();
 
   // Copies the request; its buffers stay in use until await has returned. Fails at once only with
   // invalid_argument (tag in flight), invalid_usage (not connected, too many ops) or too_few_peers.

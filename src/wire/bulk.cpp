@@ -17,6 +17,8 @@ std::size_t longest(BulkKind kind) {
       return limits::state_block_bytes;
     case BulkKind::digests:
       return limits::digests_bytes;
+    case BulkKind::load:
+      return limits::load_bytes;
     case BulkKind::digests_wanted:
       return limits::digests_bytes / sizeof(Digest);
     default:
@@ -50,7 +52,7 @@ std::optional<BulkHeader> decode_bulk(std::span<const std::byte, bulk_header_byt
   decoder.get(header.op);
   decoder.get(header.position);
   decoder.get(header.length);
-  if (kind < 1 || kind > 8 || reserved != std::array<std::uint8_t, 3>{}) return std::nullopt;
+  if (kind < 1 || kind > 10 || reserved != std::array<std::uint8_t, 3>{}) return std::nullopt;
   header.kind = static_cast<BulkKind>(kind);
   if (header.length > longest(header.kind)) return std::nullopt;
   return header;

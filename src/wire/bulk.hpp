@@ -1,6 +1,6 @@
 // The frames of a lane after its handshake: a header of fixed size, then the payload.
 // Little-endian. Segments and credit pass between ring neighbours, blocks and digests between a
-// holder of the shared state and who fetches it.
+// holder of the shared state and who fetches it, load between two peers who measure a path.
 #pragma once
 
 #include <array>
@@ -22,6 +22,8 @@ enum class BulkKind : std::uint8_t {
   block = 6,           // holder → fetcher: its bytes
   digests_wanted = 7,  // fetcher → holder: send `length` digests of the list, from `position` on
   digests = 8,         // holder → fetcher: these, 16 bytes each
+  load_wanted = 9,     // who measures a path → who sends on it: fill it, until the lane ends
+  load = 10,           // the other way: bytes without a meaning
 };
 
 struct BulkHeader {

@@ -67,6 +67,12 @@ std::string_view name_of(Kind kind) {
       return "resume";
     case Kind::resume_end:
       return "resume_end";
+    case Kind::path_wanted:
+      return "path_wanted";
+    case Kind::path_measured:
+      return "path_measured";
+    case Kind::path_hello:
+      return "path_hello";
   }
   return "unknown";
 }

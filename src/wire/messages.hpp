@@ -52,6 +52,9 @@ enum class Kind : std::uint8_t {
   holder_hello = 24,
   resume = 25,
   resume_end = 26,
+  path_wanted = 27,
+  path_measured = 28,
+  path_hello = 29,
 };
 
 // Sizes of the run as the master counts them: accepted peers only.
@@ -130,8 +133,9 @@ enum class CallKind : std::uint8_t {
   update_topology = 0,
   peers_pending = 1,
   synchronize = 2,  // never in a call message: a sync_offer is the call
+  optimize_topology = 3,
 };
-inline constexpr std::uint8_t call_kind_count = 3;
+inline constexpr std::uint8_t call_kind_count = 4;
 
 // peer → master: the application has entered a unanimous call.
 struct Call {
@@ -273,6 +277,49 @@ struct OpVerdict {
   static constexpr auto fields = std::tuple{&OpVerdict::op, &OpVerdict::number, &OpVerdict::outcome,
                                             &OpVerdict::result, &OpVerdict::why};
 };
+
+// ---- the topology
+
+// master → peers at both ends of a path, in a call to optimise the topology: measure it.
+struct PathWanted {
+  static constexpr Kind kind = Kind::path_wanted;
+  CallId call;
+  Token token{};          // names this measurement, and opens the door for it
+  bool outgoing = false;  // you send to `other`; else it sends to you
+  Member other;
+  static constexpr auto fields =
+      std::tuple{&PathWanted::call, &PathWanted::token, &PathWanted::outgoing, &PathWanted::other};
+};
+
+// peer → master: what has come of it. Who receives measures; who sends may say that it could not.
+struct PathMeasured {
+  static constexpr Kind kind = Kind::path_measured;
+  Token token{};
+  std::uint64_t bits_per_s = 0;  // 0: it could not be measured, and this is why:
+  std::uint32_t round_trip_us = 0;
+  LinkFault fault = LinkFault::not_opened;
+  std::string why;
+  static constexpr auto fields =
+      std::tuple{&PathMeasured::token, &PathMeasured::bits_per_s, &PathMeasured::round_trip_us,
+                 &PathMeasured::fault, &PathMeasured::why};
+};
+
+// peer → who receives on a path that is to be measured, first frame at its p2p door; answered by a
+// lane_welcome or refused. The bulk frames of bulk.hpp follow.
+struct PathHello {
+  static constexpr Kind kind = Kind::path_hello;
+  std::uint32_t magic = wire::magic;
+  std::uint16_t version = protocol_version;
+  Token token{};
+  PeerId from;
+  std::uint16_t lane = 0;
+  std::uint16_t lanes = 1;
+  static constexpr auto fields =
+      std::tuple{&PathHello::magic, &PathHello::version, &PathHello::token,
+                 &PathHello::from,  &PathHello::lane,    &PathHello::lanes};
+};
+
+// ----
 
 // master → peer: you are out, and why. The connection closes after it.
 struct Removed {
@@ -447,11 +494,11 @@ struct HolderHello {
                                             &HolderHello::token, &HolderHello::from};
 };
 
-using Message =
-    std::variant<Hello, Welcome, Refused, Heartbeat, Call, CallResult, EpochProposed, LinksReady,
-                 LinkFailed, EpochInstalled, OpBegin, OpDone, OpVerdict, Removed, Leave, LaneHello,
-                 LaneWelcome, SyncOffer, SyncElected, SyncDone, SyncResult, StateWanted,
-                 StateDescribed, HolderHello, Resume, ResumeEnd>;
+using Message = std::variant<Hello, Welcome, Refused, Heartbeat, Call, CallResult, EpochProposed,
+                             LinksReady, LinkFailed, EpochInstalled, OpBegin, OpDone, OpVerdict,
+                             Removed, Leave, LaneHello, LaneWelcome, SyncOffer, SyncElected,
+                             SyncDone, SyncResult, StateWanted, StateDescribed, HolderHello, Resume,
+                             ResumeEnd, PathWanted, PathMeasured, PathHello>;
 
 std::uint32_t microseconds(Duration duration);  // at most the largest that fits
 std::string_view name_of(Kind kind);

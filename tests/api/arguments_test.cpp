@@ -54,6 +54,7 @@ TEST_F(Arguments, NullIsInvalid) {
   EXPECT_EQ(pcclGetAttribute(nullptr, PCCL_ATTRIBUTE_GLOBAL_WORLD_SIZE, &value),
             pcclInvalidArgument);
   EXPECT_EQ(pcclGetAttribute(comm, PCCL_ATTRIBUTE_GLOBAL_WORLD_SIZE, nullptr), pcclInvalidArgument);
+  EXPECT_EQ(pcclOptimizeTopology(nullptr), pcclInvalidArgument);
   EXPECT_EQ(pcclArePeersPending(nullptr, &pending), pcclInvalidArgument);
   EXPECT_EQ(pcclArePeersPending(comm, nullptr), pcclInvalidArgument);
   EXPECT_EQ(pcclAllReduce(buffer, buffer, &descriptor, nullptr, nullptr), pcclInvalidArgument);
@@ -87,6 +88,7 @@ TEST_F(Arguments, UnconnectedIsInvalidUsage) {
   pcclReduceOpDescriptor_t one{buffer, buffer, descriptor};
   EXPECT_EQ(pcclUpdateTopology(comm), pcclInvalidUsage);
   EXPECT_EQ(pcclGetAttribute(comm, PCCL_ATTRIBUTE_GLOBAL_WORLD_SIZE, &value), pcclInvalidUsage);
+  EXPECT_EQ(pcclOptimizeTopology(comm), pcclInvalidUsage);
   EXPECT_EQ(pcclArePeersPending(comm, &pending), pcclInvalidUsage);
   EXPECT_EQ(pcclAllReduce(buffer, buffer, &descriptor, comm, nullptr), pcclInvalidUsage);
   EXPECT_EQ(pcclAllReduceAsync(buffer, buffer, &descriptor, comm, &handle), pcclInvalidUsage);

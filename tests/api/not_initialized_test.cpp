@@ -17,6 +17,7 @@ TEST(NotInitialized, ComesBeforeEveryOtherCheckAndEndsWithInit) {
             pcclNotInitialized);
   EXPECT_EQ(pcclConnect(nullptr), pcclNotInitialized);
   EXPECT_EQ(pcclUpdateTopology(nullptr), pcclNotInitialized);
+  EXPECT_EQ(pcclOptimizeTopology(nullptr), pcclNotInitialized);
   EXPECT_EQ(pcclArePeersPending(nullptr, &pending), pcclNotInitialized);
   EXPECT_EQ(pcclAllReduce(nullptr, nullptr, nullptr, nullptr, nullptr), pcclNotInitialized);
   EXPECT_EQ(pcclAllReduceAsync(nullptr, nullptr, nullptr, nullptr, nullptr), pcclNotInitialized);

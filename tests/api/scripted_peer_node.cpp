@@ -38,6 +38,9 @@ bool PeerNode::connected() const {
 Outcome PeerNode::update_topology() {
   return {};
 }
+Outcome PeerNode::optimize_topology() {
+  return {};
+}
 Outcome PeerNode::are_peers_pending(bool& pending) {
   pending = false;
   return {};

@@ -35,6 +35,8 @@ TEST_F(SinglePeer, CollectivesOverTheRunWorkAlone) {
   EXPECT_EQ(pcclArePeersPending(comm, &pending), pcclSuccess) << comm.last_error();
   EXPECT_FALSE(pending);
   EXPECT_EQ(pcclUpdateTopology(comm), pcclSuccess) << comm.last_error();
+  EXPECT_EQ(pcclOptimizeTopology(comm), pcclInvalidUsage) << "there is nothing to optimise";
+  EXPECT_NE(comm.last_error().find("no other peer"), std::string::npos) << comm.last_error();
   EXPECT_EQ(comm.attribute(PCCL_ATTRIBUTE_GLOBAL_WORLD_SIZE), 1);
 }
 

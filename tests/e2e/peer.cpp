@@ -181,7 +181,7 @@ class Peer {
         {"await", &Peer::await},   {"shuffled", &Peer::shuffled}, {"flood", &Peer::flood},
         {"loop", &Peer::loop},     {"fork", &Peer::fork_child},   {"absurd", &Peer::absurd},
         {"churn", &Peer::churn},   {"state", &Peer::state},       {"touch", &Peer::touch},
-        {"sync", &Peer::sync}};
+        {"sync", &Peer::sync},     {"optimize", &Peer::optimize}};
     Words words;
     const auto method = methods.find(command.name());
     if (method == methods.end()) {
@@ -241,6 +241,7 @@ class Peer {
     return pcclDestroyCommunicator(comm_.exchange(nullptr));
   }
   pcclResult_t update(const Command&, Words&) { return pcclUpdateTopology(comm_); }
+  pcclResult_t optimize(const Command&, Words&) { return pcclOptimizeTopology(comm_); }
   pcclResult_t pending(const Command&, Words& words) {
     bool pending = false;
     const pcclResult_t result = pcclArePeersPending(comm_, &pending);
@@ -279,8 +280,10 @@ class Peer {
   pcclResult_t reduce(const Command& command, Words& words) {
     Tensor tensor = tensor_of(command);
     pcclReduceInfo_t info{};
+    const std::uint64_t begin = now_ns();
     const pcclResult_t result =
         pcclAllReduce(tensor.send(), tensor.receive(), &tensor.descriptor(), comm_, &info);
+    words.add("call", now_ns() - begin);
     tensor.report(result, words);
     words.add("world", info.local_world_size).add("tx", info.tx_bytes).add("rx", info.rx_bytes);
     return result;

@@ -32,8 +32,9 @@ inline std::size_t size_of(pcclDataType_t type) {
     case pcclInt64:
     case pcclDouble:
       return 8;
+    default:  // the types of codes are no element's
+      return 0;
   }
-  return 0;
 }
 
 inline bool is_floating(pcclDataType_t type) {
@@ -82,6 +83,8 @@ inline void put(std::byte* at, pcclDataType_t type, std::int64_t value) {
       return store(at, static_cast<float>(value));
     case pcclDouble:
       return store(at, static_cast<double>(value));
+    default:
+      return;
   }
 }
 

@@ -29,6 +29,8 @@ void MasterBench::step(const MasterEvent& event) {
       closed_.insert(close->connection.value);
     } else if (const auto* wake = std::get_if<WakeAt>(&effect)) {
       wake_at_ = wake->at;
+    } else if (const auto* solve = std::get_if<SolveRings>(&effect)) {
+      question_ = *solve;
     } else {
       notes_.push_back(std::get<Note>(effect).text);
     }
@@ -101,10 +103,22 @@ std::vector<std::uint64_t> MasterBench::join_many(std::size_t count, Group group
   return connections;
 }
 
-void MasterBench::call_update(const std::vector<std::uint64_t>& connections) {
-  static std::uint64_t call = 1;
+void MasterBench::call(wire::CallKind what, const std::vector<std::uint64_t>& connections) {
+  static std::uint64_t number = 1;
   for (const std::uint64_t connection : connections)
-    frame(connection, wire::Call{CallId{call++}, wire::CallKind::update_topology});
+    frame(connection, wire::Call{CallId{number++}, what});
+}
+
+void MasterBench::call_update(const std::vector<std::uint64_t>& connections) {
+  call(wire::CallKind::update_topology, connections);
+}
+
+void MasterBench::answer_question() {
+  RingsSolved solved{question_.value().question, {}};
+  for (const auto& [group, qualities] : question_->groups)
+    solved.rings[group] = plan::best_ring(qualities);
+  question_.reset();
+  step(solved);
 }
 
 void MasterBench::links_stand() {

@@ -54,6 +54,7 @@ class MasterBench {
   // One more accepted peer. Everybody opens its links at once.
   std::uint64_t join(Group group = {}, const IpAddress& from = address(1));
   std::vector<std::uint64_t> join_many(std::size_t count, Group group = {});
+  void call(wire::CallKind what, const std::vector<std::uint64_t>& connections);
   void call_update(const std::vector<std::uint64_t>& connections);
   void links_stand();  // everybody answers the newest proposal it has
 
@@ -89,6 +90,10 @@ class MasterBench {
   MasterMachine::GroupView group(Group which = {}) { return machine_.groups().at(which); }
   Epoch epoch(Group which = {}) { return group(which).epoch; }
   Instant now() const { return now_; }
+  // The question about rings that has been asked and not been answered yet.
+  const std::optional<SolveRings>& question() const { return question_; }
+  void answer_question();
+  void solved(const RingsSolved& answer) { step(answer); }
   const Recollection& remembered() const { return remembered_; }
 
  private:
@@ -100,6 +105,7 @@ class MasterBench {
   std::optional<Instant> wake_at_;
   MasterMachine machine_;
   std::vector<std::string> notes_;
+  std::optional<SolveRings> question_;
   Recollection remembered_;
   std::uint64_t next_connection_ = 1;
   std::map<std::uint64_t, std::vector<wire::Message>> sent_;

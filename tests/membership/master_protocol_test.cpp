@@ -40,6 +40,7 @@ Reaction expected(Kind kind, Standing standing) {
     case Kind::link_failed:
     case Kind::sync_done:
     case Kind::state_described:
+    case Kind::path_measured:
       return Reaction::keeps;
     case Kind::leave:
       return Reaction::lets_go;

@@ -56,6 +56,7 @@ bool keeps(Kind kind, Standing standing) {
     case Kind::sync_elected:
     case Kind::sync_result:
     case Kind::state_wanted:
+    case Kind::path_wanted:
       return true;
     case Kind::epoch_installed:
       return standing == Standing::accepted;  // nothing was proposed to the pending one
@@ -116,6 +117,7 @@ TEST_P(PeerTable, EveryEventOfItsOwnSide) {
                               OpFinished{OpKey{}},
                               LinksStand{Epoch{4}},
                               LinkBroken{Epoch{4}, true, wire::LinkFault::broke, "test"},
+                              PathJudged{},
                               FailureSeen{},
                               PeerTimePassed{}};
   for (const PeerEvent& first : events)

@@ -127,6 +127,19 @@ Task<bool> take_in_newcomers(SimPeer& peer) {
   co_return false;
 }
 
+// Not alone in the run, as everybody in it knows.
+Task<bool> optimise_topology(SimPeer& peer) {
+  while (peer.machine().seen().counts.global_world_size > 1) {
+    peer.doing = "optimising the topology";
+    const auto optimized = co_await peer.call(wire::CallKind::optimize_topology);
+    if (out_of_the_run(peer)) co_return false;
+    if (!optimized.outcome.ok()) continue;
+    ++peer.optimizations_done;
+    co_return true;
+  }
+  co_return !out_of_the_run(peer);
+}
+
 namespace {
 
 // One attempt at all of them; gives those that failed.
@@ -185,9 +198,14 @@ Task<void> train(SimPeer& peer) {
   const bool syncs = peer.world().options.syncs_state;
   if (syncs) peer.state.fill(peer.options().group, 0, static_cast<std::uint64_t>(peer.slot()));
   if (!co_await connect_patiently(peer)) co_return;
+  const bool optimizes = peer.world().options.optimizes;
   for (std::uint32_t iteration = 0;; ++iteration) {
-    if (iteration > 0 || peer.world_size() < 2)
+    // Who optimises does so with all groups, also where it is alone in its own.
+    const auto company =
+        optimizes ? peer.machine().seen().counts.global_world_size : peer.world_size();
+    if (iteration > 0 || company < 2)
       if (!co_await take_in_newcomers(peer)) co_return;
+    if (optimizes && !co_await optimise_topology(peer)) co_return;
     if (peer.world_size() < 2) {
       co_await peer.sleep(peer.world().between(5ms, 50ms));
       continue;

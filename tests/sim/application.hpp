@@ -17,6 +17,7 @@ Task<void> connect_only(SimPeer& peer);
 // The parts of it, for other scripts.
 Task<bool> connect_patiently(SimPeer& peer);
 Task<bool> take_in_newcomers(SimPeer& peer);  // false: out of the run
+Task<bool> optimise_topology(SimPeer& peer);  // false: out of the run
 // Launches all, awaits all, and again those that failed. False: out of the run.
 Task<bool> reduce_until_done(SimPeer& peer, std::vector<OpSpec> ops);
 // The step's ops on the shared state; at some steps a failed one leads back to the sync, and all of

@@ -105,6 +105,12 @@ void MasterHost::carry_out(MasterEffect& effect) {
     later_at(wake->at, [this, timer = ++timer_] {
       if (timer == timer_) step(TimePassed{});
     });
+  } else if (auto* const solve = std::get_if<SolveRings>(&effect)) {
+    RingsSolved solved{solve->question, {}};
+    for (const auto& [group, qualities] : solve->groups)
+      solved.rings[group] = plan::best_ring(qualities);
+    later(world_.between(std::chrono::microseconds(10), std::chrono::milliseconds(50)),
+          [this, solved = std::move(solved)] { step(solved); });
   } else {
     const std::string& text = std::get<Note>(effect).text;
     if (text.starts_with("removes ")) removal_ = text;

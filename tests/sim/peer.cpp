@@ -26,7 +26,8 @@ SimPeer::SimPeer(World& world, int slot, PeerOptions options)
       name_(fmt::format("#{}", slot)),
       core_(std::make_unique<node::PeerCore>(PeerSettings{.group = options_.group}, *this)),
       door_(world, *this),
-      state_door_(world, *this) {
+      state_door_(world, *this),
+      measuring_(world, *this) {
   if (options_.group != Group{}) name_ += fmt::format("/{}", options_.group.value);
 }
 
@@ -237,6 +238,10 @@ void SimPeer::sync_ended(node::EndedSync ended) {
   open(synced_);
 }
 
+void SimPeer::measure_path(const MeasurePath& measure) {
+  if (!options_.mute) measuring_.measure(measure);
+}
+
 void SimPeer::note(const std::string& text) {
   world_.trace.print("{}      {}", name(), text);
 }
@@ -299,8 +304,7 @@ Task<Outcome> SimPeer::sync(SyncStrategy strategy) {
   } else {
     last_failure = sync_outcome_.outcome.why;
     history_lost_ = true;
-    if (sync_outcome_.half_way && state.mixture.broke_off(*prepared))
-      state.broken_off = true;
+    if (sync_outcome_.half_way && state.mixture.broke_off(*prepared)) state.broken_off = true;
   }
   co_return sync_outcome_.outcome;
 }

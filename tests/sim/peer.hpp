@@ -13,6 +13,7 @@
 #include "node/peer_core.hpp"
 #include "sim/control.hpp"
 #include "sim/door.hpp"
+#include "sim/measuring.hpp"
 #include "sim/process.hpp"
 #include "sim/state.hpp"
 #include "sim/state_door.hpp"
@@ -55,6 +56,7 @@ class SimPeer final : public Process, public node::PeerIo {
   Door& door() { return door_; }
   Control* control() const { return control_; }
   StateDoor& state_door() { return state_door_; }
+  Measuring& measuring() { return measuring_; }
   std::vector<std::pair<Link*, End>> open_links() const;
 
   void start();
@@ -115,6 +117,7 @@ class SimPeer final : public Process, public node::PeerIo {
   std::uint64_t revision = 0;
   SimState state;
   std::uint64_t syncs_done = 0;
+  std::uint64_t optimizations_done = 0;
 
  private:
   using Buffer = std::unique_ptr<std::vector<std::byte>>;
@@ -146,6 +149,8 @@ class SimPeer final : public Process, public node::PeerIo {
   void drop_source(const PeerId& holder, const std::string& why) override;
   void close_state() override;
   void sync_ended(node::EndedSync ended) override;
+  void measure_path(const membership::MeasurePath& measure) override;
+  void stop_measuring() override { measuring_.stop(); }
   void note(const std::string& text) override;
   void watch_transfer();
 
@@ -165,6 +170,7 @@ class SimPeer final : public Process, public node::PeerIo {
   std::unique_ptr<node::PeerCore> core_;
   Door door_;
   StateDoor state_door_;
+  Measuring measuring_;
   Control* control_ = nullptr;
   std::uint64_t timer_ = 0;
   std::string blame_;

@@ -52,6 +52,8 @@ class Storm {
     WorldOptions world{.seed = options_.seed, .trace = options_.trace};
     world.lanes = 1 + static_cast<unsigned>(rng_.below(3));
     world.syncs_state = rng_.chance(0.4);
+    // Drawn apart, and so that the seeds that were red once keep their story.
+    world.optimizes = Rng(options_.seed ^ 0x70b1a9).chance(0.2);
     world.master_has_state_file = rng_.chance(0.3);
     world.asks_before_updating = rng_.chance(0.7);
     world.ops_per_step = 1 + static_cast<std::uint32_t>(rng_.below(6));

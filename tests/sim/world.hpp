@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/rng.hpp"
+#include "plan/best_ring.hpp"
 #include "sim/ledger.hpp"
 #include "sim/link.hpp"
 #include "sim/master.hpp"
@@ -19,12 +20,21 @@
 
 namespace pccl::sim {
 
+// By the numbers of the processes; unless somebody says otherwise, anything.
+inline plan::PathQuality any_quality(int from, int to) {
+  Rng rng(static_cast<std::uint64_t>(from) * 1009 + static_cast<std::uint64_t>(to));
+  return {1e6 * static_cast<double>(1 + rng.below(1000)),
+          1e-3 * static_cast<double>(1 + rng.below(100))};
+}
+
 struct WorldOptions {
   std::uint64_t seed = 1;
   unsigned lanes = 2;                // of a link
   bool asks_before_updating = true;  // applications: pcclArePeersPending first
   std::uint32_t ops_per_step = 3;    // at most
   bool syncs_state = false;          // applications: a shared state, and its revision is the step
+  bool optimizes = false;            // applications: pcclOptimizeTopology in each iteration
+  std::function<plan::PathQuality(int from, int to)> quality = any_quality;
   bool master_has_state_file = false;
   std::uint64_t largest_op_bytes = 64 << 10;
   Duration compute{5'000'000};  // of a training step, at most

@@ -51,7 +51,7 @@ TEST(BulkHeader, KindsOutOfRangeAreRefused) {
   for (int kind = 0; kind < 256; ++kind) {
     BulkHeaderBytes bytes = encode(BulkHeader{});
     bytes[0] = static_cast<std::byte>(kind);
-    EXPECT_EQ(decode_bulk(bytes).has_value(), kind >= 1 && kind <= 8) << kind;
+    EXPECT_EQ(decode_bulk(bytes).has_value(), kind >= 1 && kind <= 10) << kind;
   }
 }
 
@@ -72,7 +72,10 @@ TEST(BulkHeader, ASegmentIsAtMostASegmentLongAndTheOthersAreEmpty) {
   EXPECT_TRUE(accepted(BulkKind::segment, limits::segment_bytes));
   EXPECT_FALSE(accepted(BulkKind::segment, limits::segment_bytes + 1));
   EXPECT_FALSE(accepted(BulkKind::segment, 0xffffffff));
-  for (const BulkKind kind : {BulkKind::credit, BulkKind::ping, BulkKind::pong}) {
+  EXPECT_TRUE(accepted(BulkKind::load, limits::load_bytes));
+  EXPECT_FALSE(accepted(BulkKind::load, limits::load_bytes + 1));
+  for (const BulkKind kind :
+       {BulkKind::credit, BulkKind::ping, BulkKind::pong, BulkKind::load_wanted}) {
     EXPECT_TRUE(accepted(kind, 0));
     EXPECT_FALSE(accepted(kind, 1));
     EXPECT_FALSE(accepted(kind, 0xffffffff));

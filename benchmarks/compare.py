@@ -136,13 +136,11 @@ def measure_size(libraries, size, options):
     ]
     times, wrong = {}, 0
     for library, variant in contestants:  # warm up, check, and find variants that are out of the race
-        samples, mistakes = library.measure(
-            size, 2, iterations, variant, options.in_place, True
-        )
-        times[library.name, variant] = [statistics.median(samples)]
-        wrong += mistakes
-        if mistakes:
-            print(f"{library.name} {variant}: {mistakes} wrong elements of {size} bytes")
+        turn = library.measure(size, 2, iterations, variant, options.in_place, True)
+        times[library.name, variant] = [statistics.median(turn.times_us)]
+        wrong += turn.wrong
+        if turn.wrong:
+            print(f"{library.name} {variant}: {turn.wrong} wrong elements of {size} bytes")
     fastest = {
         name: min(t[0] for (n, _), t in times.items() if n == name) for name in libraries
         if any(n == name for n, _ in times)
@@ -152,9 +150,9 @@ def measure_size(libraries, size, options):
         c for c in contestants if times[c[0].name, c[1]][0] <= margin * fastest[c[0].name]
     ]
     times, all_samples = {(c[0].name, c[1]): [] for c in contestants}, {}
-    for turn in range(rounds):
-        for library, variant in rotated(contestants, turn):
-            samples, _ = library.measure(size, 1, iterations, variant, options.in_place, False)
+    for round_number in range(rounds):
+        for library, variant in rotated(contestants, round_number):
+            samples = library.measure(size, 1, iterations, variant, options.in_place).times_us
             times[library.name, variant].append(statistics.median(samples))
             all_samples.setdefault((library.name, variant), []).extend(samples)
     return times, all_samples, wrong

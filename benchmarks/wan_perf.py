@@ -78,10 +78,10 @@ def measure(arguments, name, folder):
             place.mkdir()
             run = Run(wan_up, build, place, hosts, quantized)
             variant = str(arguments.concurrent)
-            cold[size] = run.peers.measure(size, 0, 1, variant)[0][0] * 1e-6
+            cold[size] = run.peers.measure(size, 0, 1, variant).times_us[0] * 1e-6
             run.peers.measure(size, 1, 1, variant)
             wan_up.ctl("stats", "reset")
-            times[size] = [run.peers.measure(size, 0, 1, variant)[0][0] * 1e-6 for _ in range(arguments.rounds)]
+            times[size] = [run.peers.measure(size, 0, 1, variant).times_us[0] * 1e-6 for _ in range(arguments.rounds)]
             emulator[size] = wan_up.stats()["emulator"]
             run.close()
     return times, cold, emulator

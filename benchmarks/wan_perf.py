@@ -15,7 +15,7 @@ import statistics
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from common import members, wan  # noqa: E402
+from common import members, results, wan  # noqa: E402
 
 MIB = 1 << 20
 # name: hosts, RTT ms, Mbit/s, loss, quantized to, (bytes, least busbw as part of the rate)
@@ -96,7 +96,7 @@ def show(arguments, name, size, times, cold, emulator, least):
     mark = "" if least is None else f"{'met' if part >= least else 'MISSED'} (>= {least:.2f})"
     print(f"{name:10} {hosts:5} {rtt:5} {mbit:6} {loss:>7} {quantized:>6} {size:11} {seconds:9.3f} {cold:9.3f} "
           f"{busbw * 8e-6:9.1f} {part:6.3f} {late:8.1f} {drops:6}  {mark}", flush=True)
-    wan.record(arguments.json, {
+    results.record(arguments.json, {
         "benchmark": "wan_perf", "case": name, "hosts": hosts, "rtt_ms": rtt, "mbit": mbit, "loss": loss,
         "mtu": int(arguments.mtu), "quantized": quantized, "bytes": size, "concurrent": arguments.concurrent, "seconds": round(seconds, 4),
         "cold_s": round(cold, 4), "part_of_rate": round(part, 4), "emulator_late_max_ms": late, "tun_drops": drops,

@@ -16,9 +16,9 @@ START_LIMIT_S, ORDER_LIMIT_S = 120, 300
 _libc = ctypes.CDLL(None)
 
 
-def die_with_parent():
+def die_with_parent(by=signal.SIGKILL):
     PR_SET_PDEATHSIG = 1
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    _libc.prctl(PR_SET_PDEATHSIG, by)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,12 +11,11 @@ built or installed is left out with a line saying so.
 
 import argparse
 import pathlib
-import signal
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from common import results  # noqa: E402
+from common import members, results  # noqa: E402
 from comparison import bars, table  # noqa: E402
 from comparison.libraries import LIBRARIES, started  # noqa: E402
 from comparison.rounds import measure_size  # noqa: E402
@@ -67,7 +66,7 @@ def main():
     add("--json", default="-", help="file to append one line per size to; '-': none")
     options = parser.parse_args()
     options.bin = options.bin.resolve()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that scopes are left
+    members.leave_scopes_when_terminated()
     good = all([compare(world, options) for world in options.world])
     sys.exit(0 if good else 1)
 

@@ -21,6 +21,11 @@ def die_with_parent(by=signal.SIGKILL):
     _libc.prctl(PR_SET_PDEATHSIG, by)
 
 
+def leave_scopes_when_terminated():
+    """SIGTERM ends the program as Ctrl-C does: what was started is closed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 @dataclasses.dataclass(frozen=True)
 class Turn:
     """What one order came to."""

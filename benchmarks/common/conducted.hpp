@@ -3,8 +3,8 @@
 //
 //   member    → conductor   hello RANK WORLD VARIANT,VARIANT,...
 //   conductor → member      run BYTES WARMUP ITERATIONS IN_PLACE CHECK VARIANT
-//   member    → conductor   done WRONG ASIDE [MICROSECONDS ...] [deviation RELATIVE_L2 LARGEST BOUND]
-//                           (ASIDE: CPU time of filling in and checking, in microseconds; of rank
+//   member    → conductor   done WRONG ASIDE [TIME ...] [deviation RELATIVE_L2 LARGEST BOUND]
+//                           (ASIDE: CPU time of filling in and checking; both in us; of rank
 //                           0: its times, one per iteration, and, when checked, how far a result
 //                           that need not be exact is from the exact one)
 //

@@ -13,7 +13,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from common import wan  # noqa: E402
+from common import results, wan  # noqa: E402
 
 HOSTS = 4
 SYNC_LIMIT_S = 600
@@ -139,7 +139,7 @@ def main():
     good = not result["removals"] and not result["failures"] and result["wrong"] == 0
     print(f"  {'met' if good else 'MISSED':6} nobody removed, nothing failed, in {arguments.minutes:g} minutes")
     counted = {k: len(v) if k in ("removals", "failures", "links_doubted") else v for k, v in result.items()}
-    wan.record(arguments.json, {
+    results.record(arguments.json, {
         "benchmark": "wan_false_alarms", "uplink_mbit": arguments.uplink_mbit, "queue_ms": arguments.queue_ms,
         "loss": arguments.loss, "rtt_ms": 2 * arguments.delay_ms,
         "congestion_control": arguments.congestion_control or "default"} | counted)

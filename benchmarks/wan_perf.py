@@ -7,22 +7,28 @@
 Each figure is the median over rounds of the busbw of the calls of a round beside what the link carries. `cold` is
 the first call of a connection. What the emulator says of itself is printed beside each figure: where it was late by
 more than 5 ms, or dropped packets that it was too slow to fetch, the figure says nothing.
+
+In the case `ring`, iperf3 takes turns with the calls: every host sends to its successor at the same time, over several
+streams and for about as long as a call takes.
 """
 
 import argparse
+import contextlib
+import dataclasses
+import os
 import pathlib
 import statistics
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from common import members, wan  # noqa: E402
+from common import iperf, members, results, wan  # noqa: E402
 
 MIB = 1 << 20
 # name: hosts, RTT ms, Mbit/s, loss, quantized to, (bytes, least busbw as part of the rate)
 CASES = {
     "fast": (2, 100, 1000, "0", "none", [(256 * MIB, 0.80), (1024 * MIB, 0.90)]),
     "lossy": (2, 100, 1000, "0.0001", "none", [(256 * MIB, 0.72), (1024 * MIB, 0.82)]),
-    "ring": (4, 100, 300, "0", "none", [(64 * MIB, None)]),
+    "ring": (4, 100, 300, "0", "none", [(64 * MIB, None), (256 * MIB, None)]),
     "thin": (2, 40, 200, "0", "none", [(256 * MIB, None)]),
     "thin-uint8": (2, 40, 200, "0", "uint8", [(256 * MIB, None)]),
     "thin-uint4": (2, 40, 200, "0", "uint4", [(256 * MIB, None)]),
@@ -30,6 +36,8 @@ CASES = {
 }
 RATIOS = [("thin-uint8", "thin", 3.6), ("thin-uint4", "thin", 6.5)]
 TINY_ROUND_TRIPS = 1.15
+BESIDE_IPERF = {"ring": 0.92}  # least busbw as part of what iperf3 receives
+IPERF_WARMUP_S = 3
 
 
 def options():
@@ -40,81 +48,155 @@ def options():
     parser.add_argument("--concurrent", type=int, default=1, help="so many calls at once share the bytes")
     parser.add_argument("--largest-mib", type=int, default=1024, help="leave out what is larger")
     parser.add_argument("--mtu", default="9000", help="of the hosts; 1500 costs the emulator more")
-    parser.add_argument("--congestion-control", help="of the hosts; default: the machine's")
+    parser.add_argument("--congestion-control", help="of all connections; default: the library's choice")
+    parser.add_argument("--iperf-streams", type=int, default=8, help="of each host; the library's lanes are 2 to 8")
     parser.add_argument("--json", default="-", help="append a line per figure to this file")
     return parser.parse_args()
+
+
+def congestion_control_of(arguments):
+    return arguments.congestion_control or os.environ.get("PCCL_CONGESTION_CONTROL") or "cubic"
 
 
 class Run:
     """A master and a peer on each host, conducted over a socket in the file system."""
 
-    def __init__(self, wan_up, build, folder, hosts, quantized):
+    def __init__(self, wan_up, folder, hosts, quantized, arguments):
+        build = arguments.build.resolve()
         self.master = wan.start_master(wan_up, 1, build, folder / "master.log")
         perf = [str(build / "benchmarks" / "all_reduce_perf"), "--world", str(hosts), "--conducted", "CONTROL",
                 "--master-host", "10.77.0.1", "--master-port", str(wan.PORT), "--quantize", quantized]
         # Rank 0 tells the times: as far from the master as anybody.
         commands = [wan_up.on(host, [*perf, "--peer-rank", str(hosts - host)]) for host in range(1, hosts + 1)]
-        self.peers = members.Members("pccl", str(folder / "control"), commands, hosts)
+        self.peers = members.Members("pccl", str(folder / "control"), commands, hosts,
+                                     {"PCCL_CONGESTION_CONTROL": congestion_control_of(arguments)})
+        self.variant = str(arguments.concurrent)
+
+    def seconds(self, size, warmup=0):
+        return self.peers.measure(size, warmup, 1, self.variant).times_us[0] * 1e-6
 
     def close(self):
         self.peers.close()
         self.master.kill()
 
 
+class Lateness:
+    """The worst that the emulator says of itself over several turns."""
+
+    def __init__(self, wan_up):
+        self.wan_up, self.late_ms, self.drops = wan_up, 0.0, 0
+
+    @contextlib.contextmanager
+    def watched(self):
+        self.wan_up.ctl("stats", "reset")
+        yield
+        emulator = self.wan_up.stats()["emulator"]
+        self.late_ms = max(self.late_ms, emulator["late_max_us"] / 1e3)
+        self.drops += int(emulator.get("tun_drops", 0))
+
+
+@dataclasses.dataclass
+class Figures:
+    """Of a case at one size."""
+
+    cold: float  # seconds
+    times: list
+    lateness: Lateness
+    iperf_mbit: list = dataclasses.field(default_factory=list)  # one per time, where it takes part
+    iperf_lateness: Lateness = None
+
+
+def measure_rounds(arguments, run, wan_up, size):
+    figures = Figures(run.seconds(size), [], Lateness(wan_up))
+    run.seconds(size)
+    for _ in range(arguments.rounds):
+        with figures.lateness.watched():
+            figures.times.append(run.seconds(size))
+    return figures
+
+
+def measure_rounds_beside_iperf(arguments, run, wan_up, hosts, size):
+    figures = Figures(run.seconds(size), [], Lateness(wan_up), [], Lateness(wan_up))
+    streams, control = arguments.iperf_streams, congestion_control_of(arguments)
+    with contextlib.closing(iperf.IperfRing(wan_up, hosts, streams, control)) as ring:
+        for _ in range(arguments.rounds):
+            with figures.lateness.watched():  # both are warm: connections forget their windows while they are idle
+                figures.times.append(run.seconds(size, warmup=1))
+            with figures.iperf_lateness.watched():
+                seconds = max(1, round(figures.times[-1]))
+                figures.iperf_mbit.append(ring.mbit_per_s(seconds, IPERF_WARMUP_S))
+    return figures
+
+
 def measure(arguments, name, folder):
-    """{bytes: [seconds of a round's call]}, the cold ones, and what the emulator says."""
+    """{bytes: figures}"""
     hosts, rtt, mbit, loss, quantized, sizes = CASES[name]
     network = ["--delay-ms", str(rtt / 2), "--egress-mbit", str(mbit), "--loss", loss,
                "--mtu", arguments.mtu]
     if arguments.congestion_control:
         network += ["--sysctl", f"net.ipv4.tcp_congestion_control={arguments.congestion_control}"]
-    build = arguments.build.resolve()
-    times, cold, emulator = {}, {}, {}
+    beside_iperf = name in BESIDE_IPERF
+    if beside_iperf and not iperf.installed():
+        print("iperf3 is left out: not installed (iperf3)", flush=True)
+        beside_iperf = False
+    figures = {}
     for size, _ in sizes:
         if size > arguments.largest_mib * MIB:
             continue
-        with wan.Wan(wan.emulator_of(build), hosts, *network) as wan_up:
+        with wan.Wan(wan.emulator_of(arguments.build.resolve()), hosts, *network) as wan_up:
             place = folder / f"{name}-{size}"
             place.mkdir()
-            run = Run(wan_up, build, place, hosts, quantized)
-            variant = str(arguments.concurrent)
-            cold[size] = run.peers.measure(size, 0, 1, variant)[0][0] * 1e-6
-            run.peers.measure(size, 1, 1, variant)
-            wan_up.ctl("stats", "reset")
-            times[size] = [run.peers.measure(size, 0, 1, variant)[0][0] * 1e-6 for _ in range(arguments.rounds)]
-            emulator[size] = wan_up.stats()["emulator"]
-            run.close()
-    return times, cold, emulator
+            with contextlib.closing(Run(wan_up, place, hosts, quantized, arguments)) as run:
+                figures[size] = (measure_rounds_beside_iperf(arguments, run, wan_up, hosts, size) if beside_iperf
+                                 else measure_rounds(arguments, run, wan_up, size))
+    return figures
 
 
-def show(arguments, name, size, times, cold, emulator, least):
+def show(arguments, name, size, figures, least):
+    """The median time, and whether the bars are met."""
     hosts, rtt, mbit, loss, quantized, _ = CASES[name]
-    seconds = statistics.median(times)
-    busbw = size * 2 * (hosts - 1) / hosts / seconds  # bytes/s
-    part = busbw * 8e-6 / mbit
-    late, drops = emulator["late_max_us"] / 1e3, int(emulator.get("tun_drops", 0))
-    mark = "" if least is None else f"{'met' if part >= least else 'MISSED'} (>= {least:.2f})"
-    print(f"{name:10} {hosts:5} {rtt:5} {mbit:6} {loss:>7} {quantized:>6} {size:11} {seconds:9.3f} {cold:9.3f} "
-          f"{busbw * 8e-6:9.1f} {part:6.3f} {late:8.1f} {drops:6}  {mark}", flush=True)
-    wan.record(arguments.json, {
+    seconds, lateness = statistics.median(figures.times), figures.lateness
+    bus_mbit = [size * 2 * (hosts - 1) / hosts / time * 8e-6 for time in figures.times]
+    busbw = statistics.median(bus_mbit)
+    part, met = busbw / mbit, True
+    mark = ""
+    if least is not None:
+        met = part >= least
+        mark = f"{'met' if met else 'MISSED'} (>= {least:.2f})"
+    print(f"{name:10} {hosts:5} {rtt:5} {mbit:6} {loss:>7} {quantized:>6} {size:11} {seconds:9.3f} {figures.cold:9.3f} "
+          f"{busbw:9.1f} {part:6.3f} {lateness.late_ms:8.1f} {lateness.drops:6}  {mark}", flush=True)
+    fields = {
         "benchmark": "wan_perf", "case": name, "hosts": hosts, "rtt_ms": rtt, "mbit": mbit, "loss": loss,
-        "mtu": int(arguments.mtu), "quantized": quantized, "bytes": size, "concurrent": arguments.concurrent, "seconds": round(seconds, 4),
-        "cold_s": round(cold, 4), "part_of_rate": round(part, 4), "emulator_late_max_ms": late, "tun_drops": drops,
-        "congestion_control": arguments.congestion_control or "default"})
-    return seconds, least is None or part >= least
+        "mtu": int(arguments.mtu), "quantized": quantized, "bytes": size, "concurrent": arguments.concurrent,
+        "seconds": round(seconds, 4), "cold_s": round(figures.cold, 4), "part_of_rate": round(part, 4),
+        "emulator_late_max_ms": lateness.late_ms, "tun_drops": lateness.drops,
+        "congestion_control": congestion_control_of(arguments)}
+    if figures.iperf_mbit:
+        beside, streams = figures.iperf_lateness, arguments.iperf_streams
+        ratio = statistics.median(own / other for own, other in zip(bus_mbit, figures.iperf_mbit))
+        met &= ratio >= BESIDE_IPERF[name]
+        reached = statistics.median(figures.iperf_mbit)
+        print(f"{f'  iperf3, {streams} streams of each host to the next':77}{reached:9.1f} {reached / mbit:6.3f} "
+              f"{beside.late_ms:8.1f} {beside.drops:6}  busbw / iperf3: {ratio:.3f} "
+              f"{'met' if ratio >= BESIDE_IPERF[name] else 'MISSED'} (>= {BESIDE_IPERF[name]:.2f})", flush=True)
+        fields |= {"iperf_streams": streams, "iperf_mbit": round(reached, 1), "part_of_iperf": round(ratio, 4),
+                   "iperf_late_max_ms": beside.late_ms}
+    results.record(arguments.json, fields)
+    return seconds, met
 
 
 def main():
     arguments = options()
+    members.leave_scopes_when_terminated()
     print(f"{'case':10} {'hosts':>5} {'RTT':>5} {'Mbit/s':>6} {'loss':>7} {'quant.':>6} {'bytes':>11} {'time(s)':>9} "
           f"{'cold(s)':>9} {'busMbit/s':>9} {'part':>6} {'late(ms)':>8} {'drops':>6}")
     met, seconds = True, {}
     with wan.scratch_folder() as scratch:
         for name in arguments.case:
-            times, cold, emulator = measure(arguments, name, pathlib.Path(scratch))
+            figures = measure(arguments, name, pathlib.Path(scratch))
             for size, least in CASES[name][-1]:
-                if size in times:
-                    seconds[name], good = show(arguments, name, size, times[size], cold[size], emulator[size], least)
+                if size in figures:
+                    seconds[name], good = show(arguments, name, size, figures[size], least)
                     met &= good
     for name, plain, least in RATIOS:
         if name in seconds and plain in seconds:

@@ -16,7 +16,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from common import wan  # noqa: E402
+from common import results, wan  # noqa: E402
 
 HOLDERS = 3
 NEWCOMER = HOLDERS + 1  # its host; the master is with the first holder, which is never lost
@@ -118,7 +118,7 @@ def show(arguments, figures):
         print(f"  {'met' if max(costs) < 2 else 'MISSED':6} one of three is {case}, costs < 2 s:  "
               f"{max(costs):.2f} s at most (median {statistics.median(costs):.2f}); "
               f"longer than with three: {max(raw):.2f} s")
-    wan.record(arguments.json, {
+    results.record(arguments.json, {
         "benchmark": "wan_state", "bytes": arguments.state_mib << 20, "uplink_mbit": arguments.uplink_mbit,
         "rtt_ms": 2 * arguments.delay_ms, "loss": arguments.loss, "rounds": arguments.rounds,
         "congestion_control": arguments.congestion_control or "default"} | result)

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -80,6 +81,24 @@ double microseconds_of(Workload& workload) {
       .count();
 }
 
+// Adds this thread's CPU time in its scope to a total.
+class Aside {
+ public:
+  explicit Aside(double& total) : total_(total), start_(now()) {}
+  ~Aside() { total_ += now() - start_; }
+  Aside(const Aside&) = delete;
+  Aside& operator=(const Aside&) = delete;
+
+ private:
+  static double now() {
+    timespec time{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_nsec) / 1e3;
+  }
+  double& total_;
+  const double start_;
+};
+
 std::string text_of(const Deviation& deviation) {
   std::ostringstream text;
   text << "deviation " << deviation.relative_l2 << ' ' << deviation.largest << ' '
@@ -89,15 +108,22 @@ std::string text_of(const Deviation& deviation) {
 
 Answer carry_out(const Order& order, Workload& workload) {
   Answer answer;
-  workload.prepare(order);
-  workload.refill();
+  {
+    const Aside aside(answer.aside_microseconds);
+    workload.prepare(order);
+    workload.refill();
+  }
   for (int i = 0; i < order.warmup; ++i) workload.call();
   for (int i = 0; i < order.iterations; ++i) {
     answer.microseconds.push_back(microseconds_of(workload));
   }
   if (order.check) {
-    workload.refill();
+    {
+      const Aside aside(answer.aside_microseconds);
+      workload.refill();
+    }
     workload.call();
+    const Aside aside(answer.aside_microseconds);
     answer.wrong = workload.count_wrong();
     answer.deviation = workload.deviation();
   }
@@ -127,6 +153,7 @@ void serve(const MemberOptions& options, Workload& workload) {
     if (!words || verb != "run") give_up("strange order: " + text);
     const Answer answer = carry_out(order, workload);
     text = "done " + std::to_string(answer.wrong);
+    text += ' ' + std::to_string(answer.aside_microseconds);
     if (options.rank == 0) {
       for (const double time : answer.microseconds) text += ' ' + std::to_string(time);
       if (answer.deviation) text += ' ' + text_of(*answer.deviation);
@@ -225,8 +252,10 @@ Answer Conductor::measure(const Order& order) {
     if (!member->line.read(line)) give_up("rank " + std::to_string(member->rank) + " ended early");
     std::istringstream words(line);
     std::size_t wrong = 0;
-    words >> verb >> wrong;
+    double aside = 0;
+    words >> verb >> wrong >> aside;
     answer.wrong += wrong;
+    answer.aside_microseconds += aside;
     for (std::string word; words >> word && word != "deviation";)
       answer.microseconds.push_back(std::strtod(word.c_str(), nullptr));
     // By way of words: strtod reads "inf", a stream does not.

@@ -3,9 +3,10 @@
 //
 //   member    → conductor   hello RANK WORLD VARIANT,VARIANT,...
 //   conductor → member      run BYTES WARMUP ITERATIONS IN_PLACE CHECK VARIANT
-//   member    → conductor   done WRONG [MICROSECONDS ...] [deviation RELATIVE_L2 LARGEST BOUND]
-//                           (of rank 0: its times, one per iteration, and, when checked, how far a
-//                           result that need not be exact is from the exact one)
+//   member    → conductor   done WRONG ASIDE [TIME ...] [deviation RELATIVE_L2 LARGEST BOUND]
+//                           (ASIDE: CPU time of filling in and checking; both in us; of rank
+//                           0: its times, one per iteration, and, when checked, how far a result
+//                           that need not be exact is from the exact one)
 //
 // All members get the same order and carry it out in lockstep, because every all-reduce waits for
 // all. They end when the conductor closes the socket. Sockets are Unix ones in the abstract
@@ -34,7 +35,8 @@ struct Order {
 };
 
 struct Answer {
-  std::size_t wrong = 0;  // elements, over all members
+  std::size_t wrong = 0;          // elements, over all members
+  double aside_microseconds = 0;  // of CPU time, beside the calls
   std::vector<double> microseconds;
   std::optional<Deviation> deviation;
 };

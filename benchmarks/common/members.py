@@ -3,19 +3,36 @@ asleep, until it is its turn."""
 
 import contextlib
 import ctypes
+import dataclasses
 import os
 import signal
 import socket
 import subprocess
 import sys
 
+from common.cpu_time import cpu_us_of, tree_of
+
 START_LIMIT_S, ORDER_LIMIT_S = 120, 300
 _libc = ctypes.CDLL(None)
 
 
-def die_with_parent():
+def die_with_parent(by=signal.SIGKILL):
     PR_SET_PDEATHSIG = 1
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    _libc.prctl(PR_SET_PDEATHSIG, by)
+
+
+def leave_scopes_when_terminated():
+    """SIGTERM ends the program as Ctrl-C does: what was started is closed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
+@dataclasses.dataclass(frozen=True)
+class Turn:
+    """What one order came to."""
+
+    times_us: list  # of rank 0, per timed call
+    cpu_us: float  # per call, of all processes of the library together
+    wrong: int = 0  # elements
 
 
 class Members:
@@ -48,9 +65,10 @@ class Members:
                 self.variants = hello[3].split(",")
             self.streams.append(stream)
             connection.close()
+        self.process_ids = tree_of(process.pid for process in self.processes)
 
     def measure(self, size, warmup, iterations, variant="-", in_place=False, check=False):
-        """The times of rank 0 in microseconds, and the number of wrong elements."""
+        cpu_us = -cpu_us_of(self.process_ids)
         for stream in self.streams:
             stream.write(f"run {size} {warmup} {iterations} {in_place:d} {check:d} {variant}\n")
             stream.flush()
@@ -63,8 +81,10 @@ class Members:
             if not answer:
                 sys.exit(f"{self.name} ({variant}, {size} bytes): a member has ended or hangs")
             wrong += int(answer[1])
-            times += [float(t) for t in answer[2:]]
-        return times, wrong
+            cpu_us -= float(answer[2])
+            times += [float(t) for t in answer[3:]]
+        cpu_us += cpu_us_of(self.process_ids)
+        return Turn(times, cpu_us / (warmup + iterations + check), wrong)
 
     def close(self):
         for stream in self.streams:

@@ -1,8 +1,6 @@
 """Hosts far from each other, and processes on them: the emulator of ../shared/wanem, a master, and peers that
 are told what to do line by line (tests/e2e/peer.cpp)."""
 
-import datetime
-import json
 import os
 import pathlib
 import queue
@@ -13,8 +11,8 @@ import threading
 import time
 
 from common.members import die_with_parent
+from common.results import record  # noqa: F401: callers that measure on a Wan find it here, too
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 PORT = 48148
 
 
@@ -156,18 +154,3 @@ def all_must(peers, command, within=120):
 
 def scratch_folder():
     return tempfile.TemporaryDirectory(prefix="pccl-wan-")
-
-
-def record(file, fields):
-    """A line of results/*.jsonl."""
-    if file == "-":
-        return
-    commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"],
-                            capture_output=True, text=True).stdout.strip()
-    with open("/proc/cpuinfo") as cpus:
-        model = next((line.split(":")[1].strip() for line in cpus if line.startswith("model name")), "?")
-    line = {"commit": commit,
-            "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "machine": f"{model}, {os.cpu_count()} cores, Linux {os.uname().release}"}
-    with open(file, "a") as results:
-        results.write(json.dumps(line | fields) + "\n")

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "membership/peer_events.hpp"
+#include "net/arrivals.hpp"
 #include "net/bulk_lane.hpp"
 #include "plan/rate_estimate.hpp"
 
@@ -33,10 +34,11 @@ class PathMeter {
             std::pair<net::Stream, std::vector<std::byte>> connection);
 
  private:
-  class Count;
+  class Sink;
   struct Lane {
-    std::unique_ptr<Count> count;
+    std::unique_ptr<Sink> sink;
     std::unique_ptr<net::BulkLane> lane;
+    net::Arrivals arrivals;
   };
   void ask_for_round_trip();
   void hear(std::uint16_t lane);

@@ -84,8 +84,7 @@ void PathMeter::hear(std::uint16_t lane) {
 }
 
 void PathMeter::ask_for_load() {
-  loaded_from_ = net::Loop::now();
-  estimate_.emplace(loaded_from_, round_trip_);
+  estimate_.emplace(net::Loop::now(), round_trip_);
   for (auto& [number, lane] : lanes_) {
     lane.arrivals.look(lane.lane->received());
     lane.sink->ask();
@@ -102,9 +101,8 @@ void PathMeter::look() {
     bytes += lane.arrivals.bytes();
   }
   estimate_->delivered(bytes, now);
-  const Instant end = loaded_from_ + limits::path_load_time;
-  if (!estimate_->stable() && now < end)
-    return timer_.set(std::min(estimate_->window_ends(), end), [this] { look(); });
+  if (!estimate_->stable() && now < estimate_->latest_end())
+    return timer_.set(estimate_->window_ends(), [this] { look(); });
   const auto rate = static_cast<std::uint64_t>(estimate_->bits_per_s());
   if (rate == 0) return fail(wire::LinkFault::unanswered, "nothing has arrived");
   const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(round_trip_).count();

@@ -57,7 +57,6 @@ class PathMeter {
   std::optional<Instant> asked_;  // for a round trip that is under way
   int round_trips_ = 0;
   Duration round_trip_ = Duration::max();  // the shortest
-  Instant loaded_from_{};
   std::optional<plan::RateEstimate> estimate_;
 };
 

@@ -7,13 +7,15 @@
 namespace pccl::net {
 
 // The kernel does not say how many bytes wait behind a gap, but how many segments have come. Where
-// some come out of order the path is full, and so are its segments; before, they need not be, and
-// bytes are counted as they are.
+// some come out of order the path is full, and so are its segments; elsewhere they need not be, and
+// bytes are counted as they are. A look that finds no more out of order, and something that came,
+// finds no gap either; but what waited behind it has been counted, so bytes count after that.
 void Arrivals::look(const Received& now) {
   if (last_) {
-    gaps_ = gaps_ || now.segments_out_of_order != last_->segments_out_of_order;
-    bytes_ += gaps_ ? (now.segments - last_->segments) * now.segment_bytes
-                    : now.bytes_in_order - last_->bytes_in_order;
+    const bool more_behind_gaps = now.segments_out_of_order != last_->segments_out_of_order;
+    bytes_ += gaps_ || more_behind_gaps ? (now.segments - last_->segments) * now.segment_bytes
+                                        : now.bytes_in_order - last_->bytes_in_order;
+    gaps_ = more_behind_gaps || (gaps_ && now.segments == last_->segments);
   }
   last_ = now;
 }

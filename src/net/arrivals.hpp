@@ -25,7 +25,7 @@ class Arrivals {
 
  private:
   std::optional<Received> last_;
-  bool gaps_ = false;
+  bool gaps_ = false;  // there may be some
   std::uint64_t bytes_ = 0;
 };
 

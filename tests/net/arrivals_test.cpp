@@ -34,6 +34,11 @@ TEST(Arrivals, BehindAGapTheSegmentsDo) {
   closed.segments = 25;
   arrivals.look(closed);
   EXPECT_EQ(arrivals.bytes(), 25'000U);
+  Received in_order = closed;  // so bytes count again
+  in_order.bytes_in_order += 300;
+  ++in_order.segments;
+  arrivals.look(in_order);
+  EXPECT_EQ(arrivals.bytes(), 25'300U);
 }
 
 TEST(Arrivals, TheKernelCountsWhatNobodyHasReadYet) {

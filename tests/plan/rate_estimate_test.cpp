@@ -66,7 +66,7 @@ std::function<double(double)> recorded(std::vector<double> windows) {
 }
 
 // Both on wanem, four lanes with packets of 9000 bytes. The rule before this one, as much in three
-// windows as in the three before them, took them for 30 and 53 Mbit/s.
+// windows as in the three before them, took them for 30 and 46 Mbit/s.
 
 // 57.7 Mbit/s, 72 ms: the queue runs over, and what has come cannot be read behind the gaps. The
 // measurement ended here; the rest is made up.

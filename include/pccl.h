@@ -280,8 +280,8 @@ PCCL_EXPORT pcclResult_t pcclArePeersPending(const pcclComm_t *comm, bool *pendi
  * such rings (5 % count as equal) the one with the smallest sum of round trips: exactly up to 12 members, by a
  * good search beyond. All adopt it at once; newcomers are not admitted. Blocks until all have called. A path
  * that cannot be opened is avoided; the call succeeds all the same.
- *   cost     about a second and a half for each other member of the group: everybody sends to one and receives
- *            from one at a time, for a second, at full speed. What has been measured is kept as long as both
+ *   cost     a second or two for each other member of the group: everybody sends to one and receives from
+ *            one at a time, for about a second, at full speed. What has been measured is kept as long as both
  *            peers stay in the run: a second call only measures the paths of newcomers, and paths that could
  *            not be measured. 64 such rounds at most in one call; groups of more than 512 keep their ring.
  *   errors   pcclInvalidArgument: NULL. pcclInvalidUsage: not connected, no other peer in the run, or every

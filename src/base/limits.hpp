@@ -93,9 +93,12 @@ inline constexpr std::size_t state_names_bytes = 8 << 20;  // in all
 // Holders that one peer fetches from at once.
 inline constexpr std::size_t state_sources = 16;
 
-// pcclOptimizeTopology. A path is loaded until its rate is steady, about a second, but no longer
-// than this; over so many lanes, or as many as a link has, within these; in frames of this size.
-inline constexpr Duration path_load_time = 2s;
+// pcclOptimizeTopology. A path is loaded until its rate is steady, a second or less as a rule, but
+// no longer than the first and so many round trips, nor than the second; over so many lanes, or as
+// many as a link has, within these; in frames of this size.
+inline constexpr Duration short_path_load_time = 1s;
+inline constexpr int path_load_round_trips = 10;
+inline constexpr Duration path_load_time = 4s;
 inline constexpr std::uint32_t least_path_lanes = 4;
 inline constexpr std::uint32_t most_path_lanes = 16;
 inline constexpr std::size_t load_bytes = 64 << 10;

@@ -252,6 +252,10 @@ Duration BulkLane::unanswered(Instant now) const {
   return now - *state_->pinged;
 }
 
+Received BulkLane::received() const {
+  return state_->stream.received();
+}
+
 void BulkLane::grant_fresh_deadline(Instant now) {
   if (state_->pinged) state_->pinged = now;
 }

@@ -145,6 +145,9 @@ const Endpoint& Stream::remote() const {
 Duration Stream::round_trip() const {
   return open() ? round_trip_of(state_->socket.get()) : Duration{0};
 }
+Received Stream::received() const {
+  return open() ? received_by(state_->socket.get()) : Received{};
+}
 bool Stream::open() const {
   return state_ && state_->socket;
 }

@@ -11,6 +11,7 @@
 
 #include "base/endpoint.hpp"
 #include "base/time.hpp"
+#include "net/arrivals.hpp"
 #include "net/file_descriptor.hpp"
 #include "net/loop.hpp"
 
@@ -32,6 +33,7 @@ class Stream {
   const Endpoint& remote() const;
   bool open() const;
   Duration round_trip() const;  // as the kernel sees it now; zero: not known
+  Received received() const;
   void close();
   void finish_sending();  // the other side reads an end after what has been sent; reading goes on
   // Ends with an error when bytes have waited so long for the other kernel's acknowledgement.

@@ -12,10 +12,10 @@ namespace {
 constexpr int round_trips_wanted = 3;  // the shortest of them had no queue in its way
 }
 
-class PathMeter::Count final : public net::LaneClient {
+// Asks for the load, and takes it: that it has come is all that counts.
+class PathMeter::Sink final : public net::LaneClient {
  public:
   void ask() { asks_ = true; }
-  std::uint64_t bytes() const { return whole_frames_ + of_this_frame_; }
 
   std::optional<wire::BulkHeader> next_frame() override {
     if (!std::exchange(asks_, false)) return std::nullopt;
@@ -29,19 +29,11 @@ class PathMeter::Count final : public net::LaneClient {
     why = "protocol error: only load comes on a path that is measured, and when asked for";
     return false;
   }
-  // Asked before every read: the offset is what has come.
-  std::span<std::byte> destination(const wire::BulkHeader&, std::size_t offset) override {
-    of_this_frame_ = offset;
-    return {};
-  }
-  void frame_arrived(const wire::BulkHeader& frame) override {
-    whole_frames_ += frame.payload_bytes();
-    of_this_frame_ = 0;
-  }
+  std::span<std::byte> destination(const wire::BulkHeader&, std::size_t) override { return {}; }
+  void frame_arrived(const wire::BulkHeader&) override {}
 
  private:
   bool asks_ = false, asked_ = false;
-  std::uint64_t whole_frames_ = 0, of_this_frame_ = 0;
 };
 
 PathMeter::PathMeter(net::Loop& loop, wire::PathWanted wanted, Duration peer_timeout, Judged judged)
@@ -66,9 +58,9 @@ void PathMeter::take(const wire::PathHello& hello,
                      std::pair<net::Stream, std::vector<std::byte>> connection) {
   expected_ = hello.lanes;
   Lane& mine = lanes_[hello.lane];
-  mine.count = std::make_unique<Count>();
+  mine.sink = std::make_unique<Sink>();
   mine.lane = std::make_unique<net::BulkLane>(
-      std::move(connection.first), std::move(connection.second), *mine.count,
+      std::move(connection.first), std::move(connection.second), *mine.sink,
       net::BulkLane::Callbacks{
           [this, lane = hello.lane] { hear(lane); },
           [this](const std::string& why) { fail(wire::LinkFault::broke, why); }});
@@ -92,9 +84,11 @@ void PathMeter::hear(std::uint16_t lane) {
 }
 
 void PathMeter::ask_for_load() {
-  loaded_from_ = net::Loop::now();
-  estimate_.emplace(loaded_from_, round_trip_);
-  for (const auto& [number, lane] : lanes_) lane.count->ask();
+  estimate_.emplace(net::Loop::now(), round_trip_);
+  for (auto& [number, lane] : lanes_) {
+    lane.arrivals.look(lane.lane->received());
+    lane.sink->ask();
+  }
   timer_.set(estimate_->window_ends(), [this] { look(); });
   for (const auto& [number, lane] : lanes_) lane.lane->kick();
 }
@@ -102,11 +96,13 @@ void PathMeter::ask_for_load() {
 void PathMeter::look() {
   const Instant now = net::Loop::now();
   std::uint64_t bytes = 0;
-  for (const auto& [number, lane] : lanes_) bytes += lane.count->bytes();
+  for (auto& [number, lane] : lanes_) {
+    lane.arrivals.look(lane.lane->received());
+    bytes += lane.arrivals.bytes();
+  }
   estimate_->delivered(bytes, now);
-  const Instant end = loaded_from_ + limits::path_load_time;
-  if (!estimate_->stable() && now < end)
-    return timer_.set(std::min(estimate_->window_ends(), end), [this] { look(); });
+  if (!estimate_->stable() && now < estimate_->latest_end())
+    return timer_.set(estimate_->window_ends(), [this] { look(); });
   const auto rate = static_cast<std::uint64_t>(estimate_->bits_per_s());
   if (rate == 0) return fail(wire::LinkFault::unanswered, "nothing has arrived");
   const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(round_trip_).count();

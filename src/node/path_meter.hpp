@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "membership/peer_events.hpp"
+#include "net/arrivals.hpp"
 #include "net/bulk_lane.hpp"
 #include "plan/rate_estimate.hpp"
 
@@ -33,10 +34,11 @@ class PathMeter {
             std::pair<net::Stream, std::vector<std::byte>> connection);
 
  private:
-  class Count;
+  class Sink;
   struct Lane {
-    std::unique_ptr<Count> count;
+    std::unique_ptr<Sink> sink;
     std::unique_ptr<net::BulkLane> lane;
+    net::Arrivals arrivals;
   };
   void ask_for_round_trip();
   void hear(std::uint16_t lane);
@@ -55,7 +57,6 @@ class PathMeter {
   std::optional<Instant> asked_;  // for a round trip that is under way
   int round_trips_ = 0;
   Duration round_trip_ = Duration::max();  // the shortest
-  Instant loaded_from_{};
   std::optional<plan::RateEstimate> estimate_;
 };
 

@@ -4,20 +4,27 @@ namespace pccl::plan {
 
 namespace {
 
+constexpr Index nobody = ~Index{0};
+
 // Who is busy in a round.
 struct Places {
-  explicit Places(Index count) : sends(count), receives(count) {}
+  explicit Places(Index count) : sends_to(count, nobody), receives_from(count, nobody) {}
   bool take(const Pair& pair) {
-    if (sends[pair.first] || receives[pair.second]) return false;
-    return sends[pair.first] = receives[pair.second] = true;
+    const auto [from, to] = pair;
+    const bool other_direction = sends_to.size() > 2 && sends_to[to] == from;
+    if (sends_to[from] != nobody || receives_from[to] != nobody || other_direction) return false;
+    sends_to[from] = to;
+    receives_from[to] = from;
+    return true;
   }
-  std::vector<bool> sends, receives;
+  std::vector<Index> sends_to, receives_from;
 };
 
 }  // namespace
 
-// By the distance in the ring: the pairs of one distance fit into one round. Where some of them are
-// not wanted, those of later distances fill the gaps.
+// By the distance in the ring: the pairs of one distance fit into one round, but for those of
+// opposite members, whose other halves need one of their own. Where there are gaps, pairs of later
+// distances fill them.
 std::vector<Round> measuring_rounds(Index count, const std::function<bool(Pair)>& wanted) {
   std::vector<Round> rounds;
   std::vector<Places> places;

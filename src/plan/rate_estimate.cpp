@@ -1,6 +1,9 @@
 #include "plan/rate_estimate.hpp"
 
 #include <algorithm>
+#include <span>
+
+#include "base/limits.hpp"
 
 namespace pccl::plan {
 
@@ -8,13 +11,19 @@ namespace {
 
 constexpr Duration shortest_window = std::chrono::milliseconds(100);
 constexpr std::size_t compared = 3;  // windows
-constexpr double tolerated = 0.04;   // difference, in parts of the larger
+// Difference between two of them: a part of the larger, and two packets (of 9000 bytes), which come
+// just before a window ends or just after.
+constexpr double tolerated_part = 0.04, tolerated_bytes = 2 * 9000;
 constexpr std::size_t averaged_when_unstable = 5;
 
 }  // namespace
 
 RateEstimate::RateEstimate(Instant begin, Duration round_trip)
-    : window_(std::max(shortest_window, round_trip)), last_(begin) {}
+    : window_(std::max(shortest_window, round_trip)),
+      last_(begin),
+      latest_end_(begin + std::min(limits::path_load_time,
+                                   limits::short_path_load_time +
+                                       limits::path_load_round_trips * round_trip)) {}
 
 void RateEstimate::delivered(std::uint64_t bytes_so_far, Instant now) {
   if (now <= last_) return;
@@ -24,21 +33,17 @@ void RateEstimate::delivered(std::uint64_t bytes_so_far, Instant now) {
 }
 
 bool RateEstimate::stable() const {
-  if (windows_.size() < 2 * compared) return false;
-  const double newer = rate(0, compared), older = rate(compared, compared);
-  return newer > 0 &&
-         std::max(newer, older) - std::min(newer, older) <= tolerated * std::max(newer, older);
+  if (windows_.size() < compared) return false;
+  const auto newest = std::span(windows_).last(compared);
+  const auto [least, most] = std::ranges::minmax(newest, {}, &Window::bytes_per_s);
+  return most.bytes > 0 && most.bytes_per_s() - least.bytes_per_s() <=
+                               tolerated_part * most.bytes_per_s() + tolerated_bytes / most.seconds;
 }
 
 double RateEstimate::bits_per_s() const {
-  return rate(0, stable() ? compared : averaged_when_unstable);
-}
-
-double RateEstimate::rate(std::size_t newest_to_skip, std::size_t windows) const {
+  const std::size_t wanted = stable() ? compared : averaged_when_unstable;
   double bytes = 0, time = 0;
-  for (std::size_t back = newest_to_skip; back < windows_.size() && windows > 0;
-       ++back, --windows) {
-    const Window& window = windows_[windows_.size() - 1 - back];
+  for (const Window& window : std::span(windows_).last(std::min(wanted, windows_.size()))) {
     bytes += static_cast<double>(window.bytes);
     time += window.seconds;
   }

@@ -104,6 +104,9 @@ typedef enum pcclAttribute_t {
   PCCL_ATTRIBUTE_NUM_DISTINCT_PEER_GROUPS = 3,   /* groups with at least one accepted peer */
   PCCL_ATTRIBUTE_LARGEST_PEER_GROUP_WORLD_SIZE = 4
 } pcclAttribute_t;
+/* Bytes of the largest all-reduce that now goes through the master in one round trip ("star"); larger ones
+ * pass from neighbour to neighbour ("ring"). Follows from the group's size and its measured distances; 0: alone. */
+#define PCCL_ATTRIBUTE_STAR_BYTES ((pcclAttribute_t)5)
 
 /* Accepted for compatibility; has no effect. */
 typedef enum pcclDistributionHint_t {

@@ -98,6 +98,7 @@ Outcome pcclComm_t::run_connect() {
   options.peer_timeout = pccl::peer_timeout_from_environment();
   options.master_timeout = pccl::master_timeout_from_environment();
   options.shared_memory = pccl::shared_memory_from_environment();
+  options.star_up_to = pccl::star_bytes_from_environment();
   options.connect_timeout = pccl::connect_timeout_from_environment();
   const auto node = std::make_shared<PeerNode>(options);
   {
@@ -201,8 +202,7 @@ pcclResult_t pcclGetAttribute(const pcclComm_t* comm, pcclAttribute_t attribute,
   return with_communicator("pcclGetAttribute", comm, [&](pcclComm_t& communicator) {
     const unsigned wanted = raw(attribute);
     if (out == nullptr) return invalid_argument("attribute_out is NULL");
-    if (wanted < PCCL_ATTRIBUTE_GLOBAL_WORLD_SIZE ||
-        wanted > PCCL_ATTRIBUTE_LARGEST_PEER_GROUP_WORLD_SIZE)
+    if (wanted < PCCL_ATTRIBUTE_GLOBAL_WORLD_SIZE || wanted > raw(PCCL_ATTRIBUTE_STAR_BYTES))
       return invalid_argument("unknown attribute " + std::to_string(wanted));
     const std::shared_ptr<PeerNode> peer = communicator.accepted_node();
     if (peer == nullptr) return invalid_usage("not connected");
@@ -217,8 +217,11 @@ pcclResult_t pcclGetAttribute(const pcclComm_t* comm, pcclAttribute_t attribute,
       case PCCL_ATTRIBUTE_NUM_DISTINCT_PEER_GROUPS:
         *out = static_cast<int>(seen.distinct_groups);
         break;
-      default:
+      case PCCL_ATTRIBUTE_LARGEST_PEER_GROUP_WORLD_SIZE:
         *out = static_cast<int>(seen.largest_group_world_size);
+        break;
+      default:
+        *out = static_cast<int>(seen.star_bytes);
         break;
     }
     return success();

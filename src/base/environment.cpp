@@ -5,7 +5,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <optional>
+#include <string_view>
 
+#include "base/limits.hpp"
 #include "base/log.hpp"
 
 namespace pccl {
@@ -56,6 +58,16 @@ bool accept_restored_state_from_environment() {
 
 bool shared_memory_from_environment() {
   return environment_number("PCCL_SHM", 1, 0, 1) == 1;
+}
+
+std::optional<std::size_t> star_bytes_from_environment() {
+  const char* const text = std::getenv("PCCL_ALGORITHM");
+  const std::string_view name = text == nullptr ? "" : text;
+  if (name == "ring") return 0;
+  if (name == "star") return limits::star_bytes;
+  if (!name.empty() && name != "auto")
+    log()->warn("PCCL_ALGORITHM=\"{}\" is none of auto, ring and star: auto is taken", name);
+  return std::nullopt;
 }
 
 std::string congestion_control_from_environment() {

@@ -2,7 +2,9 @@
 // users is docs/environment.md.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/time.hpp"
@@ -23,6 +25,9 @@ bool accept_restored_state_from_environment();  // PCCL_ACCEPT_RESTORED_STATE
 bool remove_stragglers_from_environment();      // PCCL_REMOVE_STRAGGLERS
 
 bool shared_memory_from_environment();  // PCCL_SHM, default 1
+
+// PCCL_ALGORITHM: bytes up to which the star is taken; default none: what is faster.
+std::optional<std::size_t> star_bytes_from_environment();
 
 std::string congestion_control_from_environment();  // PCCL_CONGESTION_CONTROL, default cubic
 std::string state_file_from_environment();          // PCCL_STATE_FILE, default none

@@ -32,7 +32,7 @@ inline constexpr Duration longest_redial_pause = 250ms;
 inline constexpr Duration redial_deadline = 1s;
 
 // Largest bytes of one peer's input that travel through the master (star all-reduce).
-inline constexpr std::size_t star_bytes = 4 << 10;
+inline constexpr std::size_t star_bytes = 32 << 10;
 
 // Epochs, rounds and revisions are below this: no honest peer gets so far, and the numbers of a
 // liar cannot wrap around. Epochs are counted from the term on, so terms end earlier.
@@ -52,13 +52,16 @@ inline constexpr std::size_t ops_in_flight = 1024;
 // that commit one it is enough to know as many as ops may be in flight), and messages in all.
 inline constexpr std::size_t resumed_void_verdicts = 4096;
 inline constexpr std::size_t resume_messages = 16384;
+// A peer reports after so many verdicts at the latest that it has them, and the master then says
+// which may be forgotten.
+inline constexpr std::uint64_t verdicts_per_report = 64;
 // Removed peers whose reason a master remembers, for when they ask.
 inline constexpr std::size_t remembered_removals = 256;
 
 // A segment: small enough to stay in a core's L2 between receive, reduce and send, large enough
 // that its header and one wake-up cost nothing (benchmarks/all_reduce_perf).
 inline constexpr std::size_t segment_bytes = 256 << 10;
-inline constexpr std::size_t smallest_segment_bytes = 16 << 10;
+inline constexpr std::size_t smallest_segment_bytes = 64 << 10;
 // Segments of an op that a sender has under way before it needs an earlier one back
 // (plan/ring_schedule): the first on short links; on long ones as many as are on their way at this
 // rate, up to the second.

@@ -118,7 +118,7 @@ void MasterMachine::propose(Group group, std::vector<PeerId> ring, wire::EpochRe
     state.ring = ring;
     if (!mutant(Mutant::commit_after_loss)) state.ops.clear();
     state.mismatched.clear();
-    state.last_verdict = {};
+    state.last_verdict = state.watermark_told = {};
     for (const PeerId id : ring) peers_.at(id).verdict_seen = {};
   }
   // Whatever is missing is dialled anyway; but a path that does not answer does not either way.
@@ -190,7 +190,7 @@ void MasterMachine::finish_admission() {
     state.linking.reset();
     state.ops.clear();
     state.mismatched.clear();
-    state.last_verdict = {};
+    state.last_verdict = state.watermark_told = {};
     note(fmt::format("installs epoch {} of group {} with {} peers", state.epoch.value, group.value,
                      state.ring.size()));
     const std::uint32_t rtt_us = wire::microseconds(state.round_trips.longest_in(state.ring));

@@ -95,6 +95,7 @@ void MasterMachine::on_frame(Peer& peer, const wire::Message& message) {
       peer.epoch_seen = std::max(peer.epoch_seen, beat->epoch);
       if (beat->epoch == groups_.at(peer.group).epoch)
         peer.verdict_seen = std::max(peer.verdict_seen, beat->verdict);
+      tell_watermark(groups_.at(peer.group));
       hear_progress(peer, beat->progress);
     }
     if (!beat->probe) return;

@@ -171,6 +171,7 @@ class MasterMachine {
     std::map<OpKey, Op> ops;
     std::deque<OpKey> mismatched;  // decided; a begin that crossed the verdict is ignored
     VerdictNumber last_verdict;
+    VerdictNumber watermark_told;
     StateHistory history;
     CallRound syncs;  // that have ended
     std::optional<Sync> sync;
@@ -319,6 +320,7 @@ class MasterMachine {
   std::vector<std::byte> reduce_star(const GroupState& group, const Op& op) const;
   VerdictNumber watermark(const GroupState& group) const;
   wire::Heartbeat heartbeat(const GroupState& group, bool probe) const;
+  void tell_watermark(GroupState& group);
   static bool is_member(const GroupState& group, PeerId peer);
 
   // syncs.cpp

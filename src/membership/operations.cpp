@@ -114,7 +114,9 @@ void MasterMachine::decide(GroupState& state, const OpKey& key, wire::OpOutcome 
   for (const PeerId id : state.ring)
     if (const Peer* peer = find(id)) send(*peer, verdict);
   if (settings_.op_records)
-    note(fmt::format("{} is decided{}", to_string(key), state.ops.at(key).record), true);
+    note(fmt::format("{} ({}) is decided{}", to_string(key),
+                     wire::describe(state.ops.at(key).descriptor), state.ops.at(key).record),
+         true);
   state.ops.erase(key);
 }
 
@@ -124,6 +126,15 @@ VerdictNumber MasterMachine::watermark(const GroupState& state) const {
   for (const PeerId id : state.ring)
     if (const Peer* peer = find(id)) lowest = std::min(lowest, peer->verdict_seen);
   return lowest;
+}
+
+// Verdicts carry the results of stars: a busy group does not keep them until the next heartbeat.
+void MasterMachine::tell_watermark(GroupState& state) {
+  const VerdictNumber now = watermark(state);
+  if (now.value < state.watermark_told.value + limits::verdicts_per_report) return;
+  state.watermark_told = now;
+  for (const PeerId id : state.ring)
+    if (const Peer* peer = find(id)) send(*peer, heartbeat(state, false));
 }
 
 // Tells peers what they may forget: verdicts of epochs before the one named, and of that one up to

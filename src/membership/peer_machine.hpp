@@ -47,6 +47,7 @@ class PeerMachine {
   const Seen& seen() const { return seen_; }
   Epoch epoch() const { return ring_.epoch; }
   const std::vector<wire::Member>& ring() const { return ring_.members; }
+  Duration ring_rtt() const { return ring_.rtt; }
   bool in_call() const { return call_.has_value(); }
   std::size_t ops_in_flight() const { return ops_.size(); }
   const std::map<std::pair<Epoch, VerdictNumber>, wire::OpVerdict>& kept_verdicts() const {

@@ -13,10 +13,6 @@ namespace pccl::membership {
 
 namespace {
 
-// The master learns from heartbeats which verdicts have arrived; a busy peer does not wait for the
-// next one.
-constexpr std::uint32_t verdicts_per_report = 64;
-
 Outcome outcome_of(const wire::OpVerdict& verdict) {
   switch (verdict.outcome) {
     case wire::OpOutcome::committed:
@@ -94,7 +90,7 @@ void PeerMachine::on_verdict(const wire::OpVerdict& verdict) {
                              to_string(verdict.op), verdict.result.size()));
   newest_verdict_ = std::max(newest_verdict_, verdict.number);
   if (!mutant(Mutant::forgotten_verdict)) kept_[{verdict.op.epoch, verdict.number}] = verdict;
-  if (++unreported_verdicts_ >= verdicts_per_report) {
+  if (++unreported_verdicts_ >= limits::verdicts_per_report) {
     unreported_verdicts_ = 0;
     send(heartbeat(false));
   }

@@ -47,7 +47,15 @@ struct ControlChannel::State : std::enable_shared_from_this<State> {
     wire::encode(queue, term, message);
     if (queue.size() - written > queue_limit_bytes)
       return fail("it does not read what is sent to it");
-    if (!waiting_writable) flush();
+    if (waiting_writable || flush_posted) return;
+    if (!batches || !stream.loop().has_more_to_do()) return flush();
+    flush_posted = true;
+    stream.loop().post([weak = weak_from_this()] {
+      const auto state = weak.lock();
+      if (!state) return;
+      state->flush_posted = false;
+      if (!state->waiting_writable) state->flush();
+    });
   }
 
   void flush() {
@@ -84,6 +92,7 @@ struct ControlChannel::State : std::enable_shared_from_this<State> {
   std::vector<std::byte> queue;
   std::size_t written = 0;
   bool waiting_writable = false;
+  bool batches = false, flush_posted = false;
   bool farewell = false;
   bool released = false;
   bool dead = false;
@@ -105,6 +114,10 @@ void ControlChannel::start(OnFrame on_frame, OnClosed on_closed) {
 
 void ControlChannel::raise_limit(std::size_t frame_limit) {
   state_->reader.raise_limit(frame_limit);
+}
+
+void ControlChannel::batch_sends() {
+  state_->batches = true;
 }
 
 void ControlChannel::send(Term term, const wire::Message& message) {

@@ -26,6 +26,8 @@ class ControlChannel {
 
   void start(OnFrame on_frame, OnClosed on_closed);
   void raise_limit(std::size_t frame_limit);
+  // From now on what is sent while the loop has more to do goes out together, at the end of it.
+  void batch_sends();
   void send(Term term, const wire::Message& message);
   // Delivers no more frames; ends when what is queued has gone out and the other side has ended,
   // too. A close before that would answer whatever still arrives with a reset, which can overtake

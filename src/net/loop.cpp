@@ -42,21 +42,27 @@ void Loop::run() {
   }
 }
 
-void Loop::run_until(const std::function<bool()>& done, const std::function<bool()>& others_wait) {
+void Loop::run_until(const std::function<bool()>& done, const std::function<Takeover()>& takeover) {
   if (!asio_->turns.try_take_as_caller()) return;
-  while (!done() && asio_->context.run_one() > 0) {
+  asio::io_context& context = asio_->context;
+  const auto ran_one = [&] { return context.poll_one() > 0; };
+  while (!done() && (ran_one() || asio_->spin.until(ran_one) || context.run_one() > 0)) {
   }
-  asio_->turns.give_as_caller(others_wait());
+  asio_->turns.give_as_caller(takeover());
 }
 
-void Loop::caller_answered(bool others_wait) {
-  if (!others_wait) asio_->turns.lend();
+void Loop::caller_answered(Takeover takeover) {
+  if (takeover != Takeover::at_once) asio_->turns.lend();
   // The caller may be waiting in Asio for something else to happen.
   if (asio_->turns.another_caller_runs()) asio::post(asio_->context, [] {});
 }
 
 void Loop::leave_work() {
-  asio_->turns.recall();
+  asio_->turns.note_ops_in_flight();
+}
+
+bool Loop::has_more_to_do() const {
+  return asio_->context.get_executor().running_in_this_thread() || asio_->turns.left_with_ops();
 }
 
 void Loop::stop() noexcept {

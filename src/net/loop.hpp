@@ -12,6 +12,7 @@
 
 #include "base/floating_point.hpp"
 #include "base/time.hpp"
+#include "net/loop_turns.hpp"
 
 namespace pccl::net {
 
@@ -26,13 +27,17 @@ class Loop {
   void stop() noexcept;  // any thread, and a signal handler
 
   // Runs the loop on a caller's thread until `done`, which is asked between handlers, without the
-  // loop held. Returns at once when another thread runs it. `others_wait`: asked at the end; the
-  // loop thread then takes over at once, else when nobody has called for a moment.
-  void run_until(const std::function<bool()>& done, const std::function<bool()>& others_wait);
+  // loop held. Returns at once when another thread runs it. `takeover` is asked at the end.
+  void run_until(const std::function<bool()>& done, const std::function<Takeover()>& takeover);
   // Holding the loop: a caller was answered. It will probably call again and run the loop itself.
-  void caller_answered(bool others_wait);
-  // A caller leaves work behind and does not wait: the loop thread takes over if nobody runs it.
+  void caller_answered(Takeover takeover);
+
+  // Holding the loop: an op was launched that nobody waits for yet. A thread that runs the loop is
+  // sure to come soon.
   void leave_work();
+  // Holding the loop: this thread runs it, or another will soon. What is posted comes after all
+  // that is ready now.
+  bool has_more_to_do() const;
 
   // Owns the loop for its lifetime: waits for the handler that is running, first come first served.
   // Arithmetic in it is the standard one.

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <mutex>
 
+#include "net/brief_spin.hpp"
 #include "net/file_descriptor.hpp"
 #include "net/loop.hpp"
 #include "net/loop_turns.hpp"
@@ -38,6 +39,7 @@ struct Loop::Asio {
   asio::io_context context;
   asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
   LoopTurns turns;
+  BriefSpin spin;  // of the caller that runs the loop
   FairLock lock;
   FileDescriptor stop_event;  // an eventfd: writing to it is all that stop() does
   asio::posix::stream_descriptor stop_waiter{context};

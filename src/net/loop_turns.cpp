@@ -12,7 +12,8 @@ void LoopTurns::take() {
   bool may_be_called = lent_;
   while (may_be_called && !recalled_) {
     called_in_lease_ = false;
-    given_.wait_for(guard, lease, [this] { return recalled_; });
+    given_.wait_for(guard, ops_in_flight_ ? lease_beside_ops : lease,
+                    [this] { return recalled_; });
     if (runner_ == Runner::caller && !recalled_)
       wait_for_caller();
     else
@@ -37,18 +38,22 @@ bool LoopTurns::try_take_as_caller() {
   return true;
 }
 
-void LoopTurns::give_as_caller(bool at_once) {
+void LoopTurns::give_as_caller(Takeover takeover) {
   const std::lock_guard guard(mutex_);
   runner_ = Runner::nobody;
-  recalled_ = recalled_ || at_once;
-  if (at_once || waits_for_caller_) given_.notify_all();
+  ops_in_flight_ = takeover != Takeover::at_leisure;
+  recalled_ = recalled_ || takeover == Takeover::at_once;
+  if (recalled_ || waits_for_caller_) given_.notify_all();
 }
 
-void LoopTurns::recall() {
+void LoopTurns::note_ops_in_flight() {
   const std::lock_guard guard(mutex_);
-  if (runner_ != Runner::nobody) return;
-  recalled_ = true;
-  given_.notify_all();
+  ops_in_flight_ = true;
+}
+
+bool LoopTurns::left_with_ops() const {
+  const std::lock_guard guard(mutex_);
+  return runner_ == Runner::nobody && ops_in_flight_;
 }
 
 bool LoopTurns::another_caller_runs() const {

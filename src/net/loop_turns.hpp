@@ -10,6 +10,13 @@
 
 namespace pccl::net {
 
+// How soon the loop thread is to take over from a caller that leaves.
+enum class Takeover {
+  at_leisure,  // nothing depends on the loop but what all peers owe each other
+  soon,        // ops are in flight, and probably this caller waits for one of them next
+  at_once,     // another thread waits
+};
+
 class LoopTurns {
  public:
   // ---- the loop thread
@@ -19,29 +26,29 @@ class LoopTurns {
 
   // ---- a caller
   bool try_take_as_caller();  // false: somebody else runs the loop
-  // `at_once`: somebody depends on the loop, so its thread takes over now and not after the lease.
-  void give_as_caller(bool at_once);
+  void give_as_caller(Takeover takeover);
 
   // ---- whoever works on the node's state
   // A caller was answered and will probably call again: the loop thread steps back for one lease.
   void lend() { lent_ = true; }
   bool lent() const { return lent_; }
-  void recall();                     // ... and does not after all, if nobody runs the loop
+  void note_ops_in_flight();         // beside a loop that nobody may be running
+  bool left_with_ops() const;        // nobody runs the loop, and ops are in flight
   bool another_caller_runs() const;  // a caller, and not this thread
 
  private:
   enum class Runner { nobody, loop_thread, caller };
 
   // Long beside the time between two calls of a tight loop, short beside everything that a peer
-  // has to answer in time.
-  static constexpr std::chrono::milliseconds lease{1};
+  // has to answer in time; with ops in flight, beside what their segments take.
+  static constexpr std::chrono::microseconds lease{1000}, lease_beside_ops{100};
 
   mutable std::mutex mutex_;
   std::condition_variable given_;
   Runner runner_ = Runner::nobody;
   std::thread::id caller_;
   bool called_in_lease_ = false;
-  bool recalled_ = false;
+  bool recalled_ = false, ops_in_flight_ = false;
   bool waits_for_caller_ = false;
   std::atomic<bool> lent_ = false;
 };

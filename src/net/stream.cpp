@@ -139,6 +139,9 @@ Stream& Stream::operator=(Stream&& other) noexcept {
   return *this;
 }
 
+Loop& Stream::loop() const {
+  return state_->loop;
+}
 const Endpoint& Stream::remote() const {
   return state_->remote;
 }

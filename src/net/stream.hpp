@@ -30,6 +30,7 @@ class Stream {
   Stream(Stream&&) noexcept;
   Stream& operator=(Stream&&) noexcept;
 
+  Loop& loop() const;
   const Endpoint& remote() const;
   bool open() const;
   Duration round_trip() const;  // as the kernel sees it now; zero: not known

@@ -35,9 +35,10 @@ Outcome Callers::may_begin() const {
   return shut_ ? interrupted() : Outcome{};
 }
 
-bool Callers::others_wait() const {
+net::Takeover Callers::takeover() const {
   const std::lock_guard guard(mutex_);
-  return inside_ > 1 || !ops_by_handle_.empty();
+  if (inside_ > 1) return net::Takeover::at_once;
+  return ops_by_handle_.empty() ? net::Takeover::at_leisure : net::Takeover::soon;
 }
 
 Outcome Callers::begin_connect(const Waiting<Outcome>& promise) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/status.hpp"
+#include "net/loop_turns.hpp"
 #include "node/peer_core.hpp"
 #include "node/peer_node.hpp"
 #include "node/promise.hpp"
@@ -43,8 +44,8 @@ class Callers {
   static Outcome interrupted();
   Outcome may_begin() const;  // interrupted once shut
 
-  // Threads other than the only one inside, or ops, depend on the loop.
-  bool others_wait() const;
+  // Of the loop, when the caller that runs it leaves.
+  net::Takeover takeover() const;
 
   Outcome begin_connect(const Waiting<Outcome>& promise);
   void end_connect(const Outcome& outcome);

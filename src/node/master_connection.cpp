@@ -32,6 +32,7 @@ void MasterConnection::connected(net::FileDescriptor socket, const std::string& 
   net::Stream stream(loop_, std::move(socket), master_);
   stream.limit_unacknowledged(unacknowledged_limit_);
   channel_ = std::make_unique<net::ControlChannel>(std::move(stream), limits::control_frame_bytes);
+  channel_->batch_sends();
   channel_->start([this](wire::Frame frame) { callbacks_.on_frame(std::move(frame)); },
                   [this](const std::string& reason) { callbacks_.on_gone(reason); });
   callbacks_.on_reached();

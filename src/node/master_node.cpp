@@ -151,6 +151,7 @@ void MasterNode::Impl::accept(net::FileDescriptor socket, const Endpoint& remote
   const Connection connection = std::exchange(next_connection_, next_connection_.next());
   auto channel = std::make_unique<net::ControlChannel>(
       net::Stream(loop_, std::move(socket), remote), limits::greeting_frame_bytes);
+  channel->batch_sends();
   channel->start(
       [this, connection](wire::Frame frame) {
         feed(membership::FrameReceived{connection, std::move(frame)});

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/limits.hpp"
-#include "plan/algorithm_choice.hpp"
 
 namespace pccl::node {
 
@@ -23,8 +22,10 @@ struct Overloaded : Cases... {
 
 }  // namespace
 
-PeerCore::PeerCore(const membership::PeerSettings& settings, PeerIo& io)
+PeerCore::PeerCore(const membership::PeerSettings& settings, PeerIo& io,
+                   std::optional<std::size_t> star_up_to)
     : io_(io),
+      star_up_to_(star_up_to),
       machine_(settings),
       exchange_([this](const OpKey& op) { finished_.push_back(op); }) {}
 
@@ -64,20 +65,27 @@ OpHandle PeerCore::launch(const OpRequest& request, Instant now) {
   const OpHandle handle = std::exchange(next_handle_, next_handle_.next());
   ops_[handle].request = request;
   const std::size_t bytes = request.count * size_of(request.operand.type);
-  const bool star = plan::goes_through_master(bytes);
+  const Algorithm algorithm = plan::choose_algorithm(bytes, group(), star_up_to_);
   membership::LaunchRequested launch{
       handle,
       request.tag,
-      {request.count, request.operand.type, request.operand.op,
-       star ? wire::Algorithm::star : wire::Algorithm::ring, request.operand.quantization.algorithm,
-       request.operand.quantization.code},
+      {request.count, request.operand.type, request.operand.op, algorithm,
+       request.operand.quantization.algorithm, request.operand.quantization.code},
       {}};
-  if (star && bytes > 0) {
+  if (algorithm == Algorithm::star && bytes > 0) {
     launch.input.resize(bytes);
     std::memcpy(launch.input.data(), request.operand.send, bytes);
   }
   this->handle(std::move(launch), now);
   return handle;
+}
+
+plan::Group PeerCore::group() const {
+  return {static_cast<std::uint32_t>(machine_.ring().size()), machine_.ring_rtt()};
+}
+
+std::uint32_t PeerCore::star_bytes() const {
+  return static_cast<std::uint32_t>(plan::largest_star(group(), star_up_to_));
 }
 
 void PeerCore::roll_back_done(const EndedOp& ended) {

@@ -11,10 +11,12 @@
 #include <string>
 #include <vector>
 
+#include "base/algorithm.hpp"
 #include "collective/exchange.hpp"
 #include "membership/peer_machine.hpp"
 #include "net/lane_client.hpp"
 #include "node/state_transfer.hpp"
+#include "plan/algorithm_choice.hpp"
 
 namespace pccl::node {
 
@@ -71,7 +73,9 @@ struct OpRequest {
 
 class PeerCore {
  public:
-  PeerCore(const membership::PeerSettings& settings, PeerIo& io);
+  // `star_up_to`: plan/algorithm_choice.hpp
+  PeerCore(const membership::PeerSettings& settings, PeerIo& io,
+           std::optional<std::size_t> star_up_to = {});
 
   // Feeds one event and carries out what follows from it. Afterwards lanes may have something to
   // send: ask outgoing_has_frames() and incoming_has_frames().
@@ -80,6 +84,7 @@ class PeerCore {
   // Launches an op under a new handle; it ends in PeerIo::op_ended, at once when it is refused or
   // stale.
   OpHandle launch(const OpRequest& request, Instant now);
+  std::uint32_t star_bytes() const;           // of the largest op that takes the star in this epoch
   void roll_back_done(const EndedOp& ended);  // gives the copies back
 
   // Offers the state; it ends in PeerIo::sync_ended, at once when it is refused.
@@ -134,6 +139,7 @@ class PeerCore {
     std::shared_ptr<collective::RingAllReduce> ring;
   };
 
+  plan::Group group() const;
   void run(const membership::PeerEffects& effects);
   void start_ring(const membership::StartRing& start);
   void end_op(const membership::CompleteOp& complete);
@@ -142,6 +148,7 @@ class PeerCore {
   void send(const membership::SendToMaster& send);
 
   PeerIo& io_;
+  std::optional<std::size_t> star_up_to_;
   membership::PeerMachine machine_;
   std::deque<OpKey> finished_;  // by the exchange, not yet told to the machine
   collective::Exchange exchange_;

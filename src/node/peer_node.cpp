@@ -175,7 +175,8 @@ Outcome PeerNode::Impl::open_session() {
   }
   auto session = std::make_unique<Session>();
   session->core = std::make_unique<PeerCore>(
-      membership::PeerSettings{Group{options_.peer_group}, options_.master_timeout}, *this);
+      membership::PeerSettings{Group{options_.peer_group}, options_.master_timeout}, *this,
+      options_.star_up_to);
   session->links = std::make_unique<PeerLinks>(
       session->loop, session->core->outgoing(), session->core->incoming(),
       LinkOptions{options_.lanes, options_.peer_timeout, options_.shared_memory},
@@ -265,8 +266,7 @@ void PeerNode::Impl::with_core(Work work) {
 // The loop is not held. Lets the waiting thread run the loop, when nobody else does.
 template <typename Value>
 Value& PeerNode::Impl::wait_for(Promise<Value>& promise) {
-  session_->loop.run_until([&] { return promise.kept(); },
-                           [this] { return callers_.others_wait(); });
+  session_->loop.run_until([&] { return promise.kept(); }, [this] { return callers_.takeover(); });
   return promise.wait();
 }
 
@@ -313,7 +313,7 @@ Outcome PeerNode::Impl::call(wire::CallKind what, bool& peers_pending) {
 void PeerNode::Impl::call_ended(const Outcome& outcome, bool peers_pending) {
   refresh_attributes();
   if (callers_.end_call({outcome, peers_pending}))
-    session_->loop.caller_answered(callers_.others_wait());
+    session_->loop.caller_answered(callers_.takeover());
 }
 
 // What the caller has seen changes only in calls that end well; a failed one refreshes nothing.
@@ -322,7 +322,8 @@ void PeerNode::Impl::refresh_attributes() {
   if (machine.standing() != membership::PeerMachine::Standing::accepted) return;
   const membership::PeerMachine::Seen& seen = machine.seen();
   callers_.set_attributes({seen.counts.global_world_size, seen.group_world_size,
-                           seen.counts.distinct_groups, seen.counts.largest_group_world_size});
+                           seen.counts.distinct_groups, seen.counts.largest_group_world_size,
+                           session_->core->star_bytes()});
 }
 
 // ---- all-reduce
@@ -335,11 +336,10 @@ Outcome PeerNode::Impl::launch(const ReduceRequest& request) {
   const net::Loop::Hold hold(session_->loop);
   if (Outcome refused = callers_.may_launch(request.tag); !refused.ok()) return refused;
   if (Outcome may = session_->core->machine().may_launch(); !may.ok()) return may;
-  const OpRequest what{
-      Tag{request.tag},
-      request.count,
-      {request.send, request.receive, request.type, request.op, request.quantization,
-       request.residual}};
+  const OpRequest what{Tag{request.tag},
+                       request.count,
+                       {request.send, request.receive, request.type, request.op,
+                        request.quantization, request.residual}};
   with_core([&] {
     const OpHandle handle = session_->core->launch(what, net::Loop::now());
     callers_.launched(request.tag, handle, promise);
@@ -350,7 +350,7 @@ Outcome PeerNode::Impl::launch(const ReduceRequest& request) {
 
 void PeerNode::Impl::op_ended(OpHandle handle, EndedOp ended) {
   if (callers_.end_op(handle, std::move(ended)))
-    session_->loop.caller_answered(callers_.others_wait());
+    session_->loop.caller_answered(callers_.takeover());
 }
 
 Outcome PeerNode::Impl::await(std::uint64_t tag, ReduceInfo& info) {
@@ -434,7 +434,7 @@ void PeerNode::Impl::close_state() {
 }
 
 void PeerNode::Impl::sync_ended(EndedSync ended) {
-  if (callers_.end_sync(std::move(ended))) session_->loop.caller_answered(callers_.others_wait());
+  if (callers_.end_sync(std::move(ended))) session_->loop.caller_answered(callers_.takeover());
 }
 
 // ---- the end

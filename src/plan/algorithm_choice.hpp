@@ -1,15 +1,39 @@
 // Which algorithm an op takes: a pure function of what all members know, so all choose the same.
+//
+// A model of what both cost. Of the star: a round trip, and the master's line, which carries every
+// input and every result. Of the ring: its steps, one after the other, and the round trip of the
+// verdict. What is not measured is assumed: the master is as far away as the farthest neighbour,
+// and its line carries `assumed_bytes_under_way` per round trip, but no less than a home line and
+// no more than the memory of one machine.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 
-#include "base/limits.hpp"
+#include "base/algorithm.hpp"
+#include "base/time.hpp"
 
 namespace pccl::plan {
 
-// True when the inputs travel through the master in one round trip (star), false for the ring.
-constexpr bool goes_through_master(std::size_t bytes) {
-  return bytes <= limits::star_bytes;
-}
+struct Group {
+  std::uint32_t world = 2;
+  Duration rtt{0};  // the longest between neighbours of the ring
+};
+
+inline constexpr double assumed_bytes_under_way = 100e3;
+inline constexpr double slowest_line = 12.5e6, fastest_line = 1e9;  // bytes per second
+inline constexpr double ring_step_s = 50e-6;  // beside the way itself: a frame, a wake-up
+
+double star_seconds(std::size_t bytes, const Group& group);
+double ring_seconds(std::size_t bytes, const Group& group);
+
+// `star_up_to`: bytes, instead of what the model says; the same on all members. No more goes
+// through the master than it takes.
+Algorithm choose_algorithm(std::size_t bytes, const Group& group,
+                           std::optional<std::size_t> star_up_to = {});
+
+// The most bytes that go through the master, 0: none do.
+std::size_t largest_star(const Group& group, std::optional<std::size_t> star_up_to = {});
 
 }  // namespace pccl::plan

@@ -89,7 +89,7 @@ std::string describe(const OpDescriptor& descriptor) {
                         pccl::name_of(descriptor.code));
   return fmt::format("{} x {} {} ({}{})", descriptor.count, pccl::name_of(descriptor.type),
                      pccl::name_of(descriptor.op),
-                     descriptor.algorithm == Algorithm::star ? "star" : "ring", quantized);
+                     name_of(descriptor.algorithm), quantized);
 }
 
 }  // namespace pccl::wire

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/algorithm.hpp"
 #include "base/digest.hpp"
 #include "base/dtype.hpp"
 #include "base/endpoint.hpp"
@@ -21,6 +22,8 @@
 #include "base/time.hpp"
 
 namespace pccl::wire {
+
+using pccl::Algorithm;
 
 inline constexpr std::uint32_t magic = 0x4c434350;  // "PCCL"
 inline constexpr std::uint16_t protocol_version = 4;
@@ -225,9 +228,6 @@ struct EpochInstalled {
       std::tuple{&EpochInstalled::epoch, &EpochInstalled::counts, &EpochInstalled::round,
                  &EpochInstalled::run,   &EpochInstalled::syncs,  &EpochInstalled::rtt_us};
 };
-
-enum class Algorithm : std::uint8_t { ring = 0, star = 1 };
-inline constexpr std::uint8_t algorithm_count = 2;
 
 // What all members must agree on.
 struct OpDescriptor {

@@ -64,7 +64,7 @@ Outcome PeerNode::await(std::uint64_t tag, ReduceInfo& info) {
 }
 
 Attributes PeerNode::attributes() const {
-  return {script().world_size, script().world_size, 1, script().world_size};
+  return {script().world_size, script().world_size, 1, script().world_size, 0};
 }
 
 }  // namespace pccl::node

@@ -25,6 +25,7 @@ TEST_F(SinglePeer, IsAdmittedAtOnceAndCountsItself) {
   EXPECT_EQ(comm.attribute(PCCL_ATTRIBUTE_PEER_GROUP_WORLD_SIZE), 1);
   EXPECT_EQ(comm.attribute(PCCL_ATTRIBUTE_NUM_DISTINCT_PEER_GROUPS), 1);
   EXPECT_EQ(comm.attribute(PCCL_ATTRIBUTE_LARGEST_PEER_GROUP_WORLD_SIZE), 1);
+  EXPECT_EQ(comm.attribute(PCCL_ATTRIBUTE_STAR_BYTES), 0) << "there is nobody to reduce with";
 }
 
 TEST_F(SinglePeer, CollectivesOverTheRunWorkAlone) {

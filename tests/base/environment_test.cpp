@@ -7,9 +7,11 @@
 #include <cstdlib>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <string>
 
+#include "base/limits.hpp"
 #include "base/log.hpp"
 
 namespace pccl {
@@ -29,13 +31,13 @@ class Environment : public testing::Test {
   ~Environment() override {
     log()->sinks().pop_back();
     set_log_level("ERR");
-    for (const char* name :
-         {variable, "PCCL_PEER_TIMEOUT", "PCCL_MASTER_TIMEOUT", "PCCL_CONNECT_TIMEOUT"})
+    for (const char* name : {variable, "PCCL_PEER_TIMEOUT", "PCCL_MASTER_TIMEOUT",
+                             "PCCL_CONNECT_TIMEOUT", "PCCL_ALGORITHM"})
       unsetenv(name);
   }
   void set(const char* value) { setenv(variable, value, 1); }
-  bool warned() {
-    const bool any = heard_.str().find(variable) != std::string::npos;
+  bool warned(const char* of = variable) {
+    const bool any = heard_.str().find(of) != std::string::npos;
     heard_.str({});
     return any;
   }
@@ -111,6 +113,21 @@ TEST_F(Environment, TheTimeoutsHaveTheirDocumentedDefaultsAndBounds) {
   EXPECT_EQ(peer_timeout_from_environment(), 3s);
   EXPECT_EQ(master_timeout_from_environment(), 60s);
   EXPECT_EQ(connect_timeout_from_environment(), 0s);
+}
+
+TEST_F(Environment, AnAlgorithmHasAName) {
+  const std::optional<std::size_t> automatic;
+  EXPECT_EQ(star_bytes_from_environment(), automatic);
+  for (const auto& [text, expected] : {std::pair{"ring", std::optional<std::size_t>(0)},
+                                       std::pair{"star", std::optional(limits::star_bytes)},
+                                       std::pair{"auto", automatic}, std::pair{"", automatic}}) {
+    setenv("PCCL_ALGORITHM", text, 1);
+    EXPECT_EQ(star_bytes_from_environment(), expected) << text;
+    EXPECT_FALSE(warned("PCCL_ALGORITHM")) << text;
+  }
+  setenv("PCCL_ALGORITHM", "tree", 1);
+  EXPECT_EQ(star_bytes_from_environment(), automatic);
+  EXPECT_TRUE(warned("PCCL_ALGORITHM"));
 }
 
 }  // namespace

@@ -217,7 +217,7 @@ TEST_F(Returning, WhatNoPeerSaysCostsItsSenderThePlace) {
   const auto honest = back(a, {}, state({a, b}));
   for (const wire::Message& message :
        {wire::Message{wire::Hello{}}, wire::Message{wire::EpochProposed{}},
-        wire::Message{wire::OpBegin{op(1), ring_op, std::vector<std::byte>(5000)}}}) {
+        wire::Message{wire::OpBegin{op(1), ring_op, std::vector<std::byte>(limits::star_bytes + 1)}}}) {
     const auto liar = resume(b);
     bench.frame(liar, message);
     EXPECT_NE(bench.removal(liar).find("protocol error"), std::string::npos);

@@ -30,16 +30,16 @@ class LoopTest : public testing::Test {
   void lend() {
     std::promise<void> lent;
     loop_.post([&] {
-      loop_.caller_answered(false);
+      loop_.caller_answered(Takeover::at_leisure);
       lent.set_value();
     });
     lent.get_future().get();
   }
-  static bool nobody_waits() { return false; }
-  static bool somebody_waits() { return true; }
+  static Takeover nobody_waits() { return Takeover::at_leisure; }
+  static Takeover somebody_waits() { return Takeover::at_once; }
 
   // Runs a task on the calling thread: lends the loop until this thread is quick enough to take it.
-  void run_here(const std::function<void()>& task, const std::function<bool()>& others_wait) {
+  void run_here(const std::function<void()>& task, const std::function<Takeover()>& takeover) {
     bool ran = false;
     while (!ran) {
       lend();
@@ -56,7 +56,7 @@ class LoopTest : public testing::Test {
             posted = true;
             return done.load();
           },
-          others_wait);
+          takeover);
     }
   }
 
@@ -83,7 +83,8 @@ TEST_F(LoopTest, ItsThreadTakesOverWhenTheCallerHasLeft) {
 
 TEST_F(LoopTest, ItsThreadTakesOverWorkThatIsLeftBehind) {
   lend();
-  loop_.leave_work();
+  EXPECT_EQ(thread_of_a_task(), thread_.get_id());
+  run_here([] {}, [] { return Takeover::soon; });
   EXPECT_EQ(thread_of_a_task(), thread_.get_id());
 }
 
@@ -108,7 +109,7 @@ TEST_F(LoopTest, ACallerThatRunsItSeesAnAnswerFromAnotherThread) {
             other = std::thread([&] {
               const Loop::Hold hold(loop_);
               answered = true;
-              loop_.caller_answered(false);
+              loop_.caller_answered(Takeover::at_leisure);
             });
           return answered.load();
         },

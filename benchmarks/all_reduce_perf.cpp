@@ -90,8 +90,18 @@ class PcclWorkload : public bench::Workload {
   }
   void call() override {
     if (calls_ > 1) return call_concurrently();
-    peer_.require(pcclAllReduce(input(), output_.data(), &descriptor_, peer_.comm(), nullptr),
+    peer_.require(pcclAllReduce(input(), output_.data(), &descriptor_, peer_.comm(), &info_),
                   "pcclAllReduce");
+  }
+  std::optional<bench::Way> way() override {
+    int star_bytes = 0;
+    peer_.require(pcclGetAttribute(peer_.comm(), PCCL_ATTRIBUTE_STAR_BYTES, &star_bytes),
+                  "pcclGetAttribute");
+    const std::size_t bytes_of_a_call =
+        descriptor_.count * bench::size_of(options_.type()) / calls_;
+    return bench::Way{
+        .algorithm = bytes_of_a_call <= static_cast<std::size_t>(star_bytes) ? "star" : "ring",
+        .bytes_sent = info_.tx_bytes * calls_};
   }
   std::size_t count_wrong() override {
     if (const auto found = deviation()) return found->beyond;
@@ -121,12 +131,13 @@ class PcclWorkload : public bench::Workload {
                     "pcclAllReduceAsync");
     }
     for (pcclAsyncReduceOp_t& handle : handles)
-      peer_.require(pcclAwaitAsyncReduce(&handle, nullptr), "pcclAwaitAsyncReduce");
+      peer_.require(pcclAwaitAsyncReduce(&handle, &info_), "pcclAwaitAsyncReduce");
   }
 
   const Options& options_;
   const bench::Peer& peer_;
   pcclReduceDescriptor_t descriptor_{};
+  pcclReduceInfo_t info_{};  // of the last call
   std::size_t calls_ = 1;
   std::optional<bench::QuantizedCase> quantized_;
   bool in_place_ = false;
@@ -151,6 +162,7 @@ int iterations_for(std::size_t bytes) {
 struct Row {
   double microseconds, p95, algbw, busbw;
   std::size_t wrong;
+  bench::Way way;
   std::optional<bench::Deviation> deviation;
 };
 
@@ -161,14 +173,19 @@ Row measure(bench::Conductor& conductor, const Options& options, std::size_t byt
       {bytes, warmup, iterations, in_place, options.check, std::to_string(options.concurrent)});
   const double time = bench::median(answer.microseconds);
   const double algbw = static_cast<double>(bytes) / time / 1e3;
-  return {time,         bench::quantile(answer.microseconds, 0.95),
-          algbw,        algbw * 2 * (options.world - 1) / options.world,
-          answer.wrong, answer.deviation};
+  return {time,
+          bench::quantile(answer.microseconds, 0.95),
+          algbw,
+          algbw * 2 * (options.world - 1) / options.world,
+          answer.wrong,
+          answer.way.value_or(bench::Way{}),
+          answer.deviation};
 }
 
 void show(const Row& row, bool checked) {
-  std::printf(" %10.2f %8.3f %8.3f %6s", row.microseconds, row.algbw, row.busbw,
-              checked ? std::to_string(row.wrong).c_str() : "N/A");
+  std::printf(" %10.2f %8.3f %8.3f %6s %4s %11llu", row.microseconds, row.algbw, row.busbw,
+              checked ? std::to_string(row.wrong).c_str() : "N/A", row.way.algorithm.c_str(),
+              static_cast<unsigned long long>(row.way.bytes_sent));
   if (row.deviation)
     std::printf(" %9.2e %9.2e %9.2e", row.deviation->relative_l2, row.deviation->largest,
                 row.deviation->bound);
@@ -179,9 +196,10 @@ void record(const Options& options, std::size_t bytes, const char* where, const 
   std::snprintf(text, sizeof text,
                 "\"benchmark\":\"all_reduce_perf\",\"world\":%d,\"bytes\":%zu,\"type\":\"%s\","
                 "\"op\":\"%s\",\"quantization\":\"%s\",\"where\":\"%s\",\"median_us\":%.2f,\"p95_"
-                "us\":%.2f,\"busbw\":%.4f",
+                "us\":%.2f,\"busbw\":%.4f,\"algorithm\":\"%s\",\"wire_bytes\":%llu",
                 options.world, bytes, options.type_name.c_str(), options.op_name.c_str(),
-                options.quantization.c_str(), where, row.microseconds, row.p95, row.busbw);
+                options.quantization.c_str(), where, row.microseconds, row.p95, row.busbw,
+                row.way.algorithm.c_str(), static_cast<unsigned long long>(row.way.bytes_sent));
   std::string fields = text;
   // JSON has no infinity: there the bound is left out.
   if (row.deviation) {
@@ -205,12 +223,13 @@ void show_header(const Options& options) {
         "# inputs: normal, deviation 1. error: relative L2, the largest, and the bound beyond "
         "which "
         "an element is wrong\n");
-  const int width = errors ? 67 : 37;
+  const int width = errors ? 84 : 54;
   std::printf("#%11s %12s %8s %6s %*s %*s\n", "", "", "", "", width, "out-of-place", width,
               options.in_place ? "in-place" : "");
   std::printf("#%11s %12s %8s %6s", "size(B)", "count", "type", "redop");
   for (int i = 0; i <= options.in_place; ++i) {
-    std::printf(" %10s %8s %8s %6s", "time(us)", "algbw", "busbw", "#wrong");
+    std::printf(" %10s %8s %8s %6s %4s %11s", "time(us)", "algbw", "busbw", "#wrong", "algo",
+                "wire(B)");
     if (errors) std::printf(" %9s %9s %9s", "L2.err", "max.err", "bound");
   }
   std::printf("\n");

@@ -106,6 +106,15 @@ std::string text_of(const Deviation& deviation) {
   return text.str();
 }
 
+// By way of words: strtod reads "inf", a stream does not.
+Deviation deviation_in(std::istringstream& words) {
+  std::string l2, largest, bound;
+  words >> l2 >> largest >> bound;
+  return {.relative_l2 = std::strtod(l2.c_str(), nullptr),
+          .largest = std::strtod(largest.c_str(), nullptr),
+          .bound = std::strtod(bound.c_str(), nullptr)};
+}
+
 Answer carry_out(const Order& order, Workload& workload) {
   Answer answer;
   {
@@ -117,6 +126,7 @@ Answer carry_out(const Order& order, Workload& workload) {
   for (int i = 0; i < order.iterations; ++i) {
     answer.microseconds.push_back(microseconds_of(workload));
   }
+  answer.way = workload.way();
   if (order.check) {
     {
       const Aside aside(answer.aside_microseconds);
@@ -156,6 +166,8 @@ void serve(const MemberOptions& options, Workload& workload) {
     text += ' ' + std::to_string(answer.aside_microseconds);
     if (options.rank == 0) {
       for (const double time : answer.microseconds) text += ' ' + std::to_string(time);
+      if (answer.way)
+        text += " way " + answer.way->algorithm + ' ' + std::to_string(answer.way->bytes_sent);
       if (answer.deviation) text += ' ' + text_of(*answer.deviation);
     }
     if (!line.write(text)) return;
@@ -256,13 +268,16 @@ Answer Conductor::measure(const Order& order) {
     words >> verb >> wrong >> aside;
     answer.wrong += wrong;
     answer.aside_microseconds += aside;
-    for (std::string word; words >> word && word != "deviation";)
-      answer.microseconds.push_back(std::strtod(word.c_str(), nullptr));
-    // By way of words: strtod reads "inf", a stream does not.
-    if (std::string l2, largest, bound; words >> l2 >> largest >> bound)
-      answer.deviation = Deviation{.relative_l2 = std::strtod(l2.c_str(), nullptr),
-                                   .largest = std::strtod(largest.c_str(), nullptr),
-                                   .bound = std::strtod(bound.c_str(), nullptr)};
+    for (std::string word; words >> word;) {
+      if (word == "way") {
+        answer.way.emplace();
+        words >> answer.way->algorithm >> answer.way->bytes_sent;
+      } else if (word == "deviation") {
+        answer.deviation = deviation_in(words);
+      } else {
+        answer.microseconds.push_back(std::strtod(word.c_str(), nullptr));
+      }
+    }
   }
   return answer;
 }

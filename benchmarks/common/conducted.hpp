@@ -3,10 +3,12 @@
 //
 //   member    → conductor   hello RANK WORLD VARIANT,VARIANT,...
 //   conductor → member      run BYTES WARMUP ITERATIONS IN_PLACE CHECK VARIANT
-//   member    → conductor   done WRONG ASIDE [TIME ...] [deviation RELATIVE_L2 LARGEST BOUND]
+//   member    → conductor   done WRONG ASIDE [TIME ...] [way ALGORITHM BYTES]
+//                           [deviation RELATIVE_L2 LARGEST BOUND]
 //                           (ASIDE: CPU time of filling in and checking; both in us; of rank
-//                           0: its times, one per iteration, and, when checked, how far a result
-//                           that need not be exact is from the exact one)
+//                           0: its times, one per iteration; which way a call takes and what it
+//                           sends, where that is known; and, when checked, how far a result that
+//                           need not be exact is from the exact one)
 //
 // All members get the same order and carry it out in lockstep, because every all-reduce waits for
 // all. They end when the conductor closes the socket. Sockets are Unix ones in the abstract
@@ -15,6 +17,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -34,10 +37,17 @@ struct Order {
   std::string variant = "-";  // an algorithm or setting, where a program offers several
 };
 
+// Of the last call.
+struct Way {
+  std::string algorithm;
+  std::uint64_t bytes_sent = 0;  // by one member
+};
+
 struct Answer {
   std::size_t wrong = 0;          // elements, over all members
   double aside_microseconds = 0;  // of CPU time, beside the calls
   std::vector<double> microseconds;
+  std::optional<Way> way;
   std::optional<Deviation> deviation;
 };
 
@@ -49,6 +59,7 @@ class Workload {
   virtual void refill() = 0;  // the input as it was at first: in-place calls change it
   virtual void call() = 0;
   virtual std::size_t count_wrong() = 0;  // after a refill and one call
+  virtual std::optional<Way> way() { return std::nullopt; }
   virtual std::optional<Deviation> deviation() { return std::nullopt; }  // likewise
 };
 

@@ -82,7 +82,8 @@ class Members:
                 sys.exit(f"{self.name} ({variant}, {size} bytes): a member has ended or hangs")
             wrong += int(answer[1])
             cpu_us -= float(answer[2])
-            times += [float(t) for t in answer[3:]]
+            end = answer.index("way") if "way" in answer else len(answer)
+            times += [float(t) for t in answer[3:end]]
         cpu_us += cpu_us_of(self.process_ids)
         return Turn(times, cpu_us / (warmup + iterations + check), wrong)
 

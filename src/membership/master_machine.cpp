@@ -239,11 +239,15 @@ void MasterMachine::register_peer(Connection connection, PeerId id, Group group,
   peers_.emplace(peer.id, std::move(peer));
 }
 
+void MasterMachine::close(Connection connection) {
+  effects_.push_back(Close{connection});
+}
+
 void MasterMachine::refuse(Connection connection, std::string why) {
   note(fmt::format("refuses connection {}: {}", connection.value, why));
   unintroduced_.erase(connection);
   effects_.push_back(Send{connection, wire::Refused{std::move(why)}});
-  effects_.push_back(Close{connection});
+  close(connection);
 }
 
 void MasterMachine::remove(PeerId id, const std::string& why, bool tell) {
@@ -252,7 +256,7 @@ void MasterMachine::remove(PeerId id, const std::string& why, bool tell) {
   const Peer peer = found->second;
   note(fmt::format("removes {}: {}", peer.name(), why));
   if (tell) send(peer, wire::Removed{why});
-  effects_.push_back(Close{peer.connection});
+  close(peer.connection);
   by_connection_.erase(peer.connection);
   peers_.erase(found);
   forget_paths(peer.group);

@@ -350,6 +350,7 @@ class MasterMachine {
   const Peer* find(PeerId id) const;
   std::vector<PeerId> accepted_peers() const;
   void send(const Peer& peer, wire::Message message);
+  void close(Connection connection);
   void note(std::string text, bool detail = false) {
     effects_.push_back(Note{std::move(text), detail});
   }

@@ -117,7 +117,7 @@ void MasterMachine::dismiss(Connection connection, std::string why) {
   note(fmt::format("dismisses connection {}: {}", connection.value, why));
   unintroduced_.erase(connection);
   effects_.push_back(Send{connection, wire::Removed{std::move(why)}});
-  effects_.push_back(Close{connection});
+  close(connection);
 }
 
 void MasterMachine::begin_resumption(Term last_obeyed) {
@@ -134,8 +134,8 @@ void MasterMachine::begin_resumption(Term last_obeyed) {
   note(fmt::format("takes up term {}: a peer has obeyed {}", last_obeyed.next().value,
                    last_obeyed.value));
   settings_.term = last_obeyed.next();
-  for (const auto& [id, peer] : std::exchange(peers_, {}))
-    effects_.push_back(Close{peer.connection});
+  for (const auto& [id, peer] : peers_) close(peer.connection);
+  peers_.clear();
   by_connection_.clear();
 }
 

@@ -16,6 +16,15 @@
 
 namespace pccl::net {
 
+bool connected_to_itself(int socket) {
+  sockaddr_storage here{}, there{};
+  socklen_t here_length = sizeof here, there_length = sizeof there;
+  return getsockname(socket, reinterpret_cast<sockaddr*>(&here), &here_length) == 0 &&
+         getpeername(socket, reinterpret_cast<sockaddr*>(&there), &there_length) == 0 &&
+         here.ss_family != AF_UNIX && here_length == there_length &&
+         std::memcmp(&here, &there, here_length) == 0;
+}
+
 struct Dialer::State : std::enable_shared_from_this<State> {
   State(Loop& owner, const Endpoint& address, Dialled callback)
       : loop(owner),
@@ -67,6 +76,13 @@ struct Dialer::State : std::enable_shared_from_this<State> {
     int code = 0;
     socklen_t length = sizeof code;
     getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &code, &length);
+    if (code == 0 && connected_to_itself(socket.get())) {
+      // With a reset: else the port would be taken for a minute, and whoever is dialled could not
+      // listen.
+      const linger reset{1, 0};
+      setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+      code = ECONNREFUSED;
+    }
     if (code != 0) return std::strerror(code);
     return way == Way::local && !is_of_the_same_user() ? "it belongs to another user" : "";
   }

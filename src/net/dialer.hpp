@@ -34,4 +34,8 @@ class Dialer {
   std::shared_ptr<State> state_;
 };
 
+// Who dials a port of this machine where nobody listens may be given that very port for its own end
+// (it is one of those that the kernel gives away), and is then connected to itself.
+bool connected_to_itself(int socket);
+
 }  // namespace pccl::net

@@ -111,7 +111,8 @@ class CcoipMaster(unittest.TestCase):
         process = start(CCOIP_MASTER)
         while process.poll() is None:
             try:
-                socket.create_connection(("127.0.0.1", 48148), timeout=10).close()
+                # From another address: from this one it may reach itself before anybody listens.
+                socket.create_connection(("127.0.0.1", 48148), timeout=10, source_address=("127.0.0.2", 0)).close()
                 break
             except ConnectionRefusedError:
                 pass

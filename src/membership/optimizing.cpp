@@ -32,7 +32,7 @@ constexpr double slowest_measured = 8;  // bits per second
 }  // namespace
 
 void MasterMachine::start_optimization() {
-  optimization_.emplace();
+  optimization_.emplace(Optimization{});  // clang: not yet default constructible in the class
   for (const auto& [group, state] : groups_)
     if (state.ring.size() >= 2 && state.ring.size() <= limits::optimized_ring)
       plan_measurements(group, state);

@@ -138,7 +138,7 @@ TEST(AllReduce, GroupsReduceApart) {
     EXPECT_EQ(sizes.number("largest"), 3U);
     EXPECT_EQ(sizes.number("world"), peer->id() < 2 ? 2U : 3U);
   }
-  for (Peer* peer : all) peer->say("loop count=6000");
+  for (Peer* peer : all) peer->say("loop count=60000");
   for (Peer* peer : all) EXPECT_EQ(peer->event("ok").number("world"), peer->id() < 2 ? 2U : 3U);
   // A death in one group leaves the other's ops alone.
   all[4]->kill();

@@ -63,6 +63,25 @@ TEST_F(Ops, ARingCommitsWhenTheLastMemberIsDone) {
   EXPECT_EQ(bench.group().open_ops, 0u);
 }
 
+// Before the next heartbeat is due: the results of stars are not kept so long.
+TEST_F(Ops, WhatAllReportIsToldAtOnceToBeForgotten) {
+  const auto beats = [&](std::size_t peer) { return bench.sent<wire::Heartbeat>(peers[peer]); };
+  for (std::uint64_t tag = 0; tag < limits::verdicts_per_report; ++tag) {
+    for (std::size_t peer = 0; peer < 3; ++peer) begin(peer, key(tag));
+    for (std::size_t peer = 0; peer < 3; ++peer) done(peer, key(tag));
+  }
+  const VerdictNumber all{limits::verdicts_per_report};
+  for (std::size_t peer = 0; peer < 3; ++peer) {
+    EXPECT_TRUE(beats(0).empty()) << "while some may lack a verdict";
+    bench.frame(peers[peer], wire::Heartbeat{.epoch = key().epoch, .verdict = all});
+  }
+  for (std::size_t peer = 0; peer < 3; ++peer) {
+    ASSERT_EQ(beats(peer).size(), 1u);
+    EXPECT_EQ(beats(peer)[0].epoch, key().epoch);
+    EXPECT_EQ(beats(peer)[0].verdict, all);
+  }
+}
+
 TEST_F(Ops, AStarCommitsWithTheResultWhenTheLastInputComes) {
   const OpDescriptor star{2, DataType::float32, RedOp::avg, Algorithm::star};
   const OpKey op = key();

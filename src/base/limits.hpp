@@ -71,10 +71,15 @@ inline constexpr double ring_bytes_per_second = 400e6;
 // Scratch of all ops together, beyond what each needs to go on at all.
 inline constexpr std::size_t shared_scratch_bytes = 64 << 20;
 
-// Segments no longer than this may be sent before the receiver has launched the op, up to the
-// budget of parked bytes per link.
-inline constexpr std::size_t eager_segment_bytes = 64 << 10;
-inline constexpr std::size_t eager_link_bytes = 512 << 10;
+// Segments may be sent before the receiver has launched the op and granted credit: half a round
+// trip earlier. So many bytes of one op, and of all ops of a link that no credit has answered yet;
+// each segment counts as no less than the third, since it may take a block where it arrives.
+inline constexpr std::size_t eager_op_bytes = 2 << 20;
+inline constexpr std::size_t eager_link_bytes = 4 << 20;
+inline constexpr std::size_t least_eager_cost_bytes = 32 << 10;
+constexpr std::size_t eager_cost(std::size_t length) {
+  return length < least_eager_cost_bytes ? least_eager_cost_bytes : length;
+}
 
 // Lanes of one link that a peer accepts at most.
 inline constexpr std::uint32_t lanes_per_link = 64;

@@ -11,11 +11,6 @@
 
 namespace pccl::collective {
 
-namespace {
-constexpr std::size_t eager_frame_cost =
-    64;  // beside its bytes, so that empty segments are bounded, too
-}
-
 Exchange::Exchange(std::function<void(const OpKey&)> on_finished)
     : on_finished_(std::move(on_finished)) {}
 
@@ -88,17 +83,17 @@ bool Exchange::launched(const OpKey& key) const {
 // ---- to the next rank
 // ------------------------------------------------------------------------------------
 
-// Small segments go before the next rank has launched the op: it parks them within a budget that
-// both know.
+// The first segments go before the next rank has launched the op: it parks them within a budget
+// that both know.
 void Exchange::offer_eagerly(Op& op) {
   std::uint32_t limit = op.reduce->limit();
   while (limit < op.reduce->positions()) {
-    const std::uint32_t bytes = op.reduce->segment_bytes_at(limit);
-    if (bytes > limits::eager_segment_bytes ||
-        eager_bytes_ + bytes + eager_frame_cost > limits::eager_link_bytes)
+    const std::size_t cost = limits::eager_cost(op.reduce->segment_bytes_at(limit));
+    if (op.eager_bytes + cost > limits::eager_op_bytes ||
+        eager_bytes_ + cost > limits::eager_link_bytes)
       break;
-    eager_bytes_ += bytes + eager_frame_cost;
-    op.eager_bytes += bytes + eager_frame_cost;
+    eager_bytes_ += cost;
+    op.eager_bytes += cost;
     ++limit;
   }
   op.reduce->raise_limit(limit);
@@ -175,9 +170,7 @@ bool Exchange::segment_begins(const Segment& segment, std::string& why) {
     return true;
   }
   if (launched(segment.op)) return true;  // of an op that is over: discarded
-  if (segment.length <= limits::eager_segment_bytes &&
-      parked_.expect(segment.op, segment.position, segment.length))
-    return true;
+  if (parked_.expect(segment.op, segment.position, segment.length)) return true;
   why = fmt::format("segment {} of {}, {} bytes, before its launch here is over the eager budget",
                     segment.position, to_string(segment.op), segment.length);
   return false;
@@ -185,9 +178,8 @@ bool Exchange::segment_begins(const Segment& segment, std::string& why) {
 
 // What a sender may send before credit, seen from this side; each segment may take a scratch block.
 bool Exchange::within_eager_budget(Op& op, const Segment& segment) {
-  op.eager_bytes_received += segment.length + eager_frame_cost;
-  return segment.length <= limits::eager_segment_bytes &&
-         op.eager_bytes_received <= limits::eager_link_bytes;
+  op.eager_bytes_received += limits::eager_cost(segment.length);
+  return op.eager_bytes_received <= limits::eager_op_bytes;
 }
 
 std::span<std::byte> Exchange::place_at(const Segment& segment) {

@@ -9,16 +9,16 @@ namespace pccl::collective {
 namespace {
 
 // The sender keeps to eager_link_bytes; what it takes back after a void op may still be parked
-// here. Every segment counts for at least this much, so that empty ones cannot pile up.
+// here.
 constexpr std::size_t budget_bytes = 2 * limits::eager_link_bytes;
-constexpr std::size_t least_cost_bytes = 64;
 
 }  // namespace
 
 bool ParkedSegments::expect(const OpKey& op, std::uint32_t position, std::uint32_t length) {
-  if (contains(op, position) || bytes_ + length + least_cost_bytes > budget_bytes) return false;
+  const std::size_t cost = limits::eager_cost(length);
+  if (contains(op, position) || bytes_ + cost > budget_bytes) return false;
   parked_[{op, position}].bytes.resize(length);
-  bytes_ += length + least_cost_bytes;
+  bytes_ += cost;
   return true;
 }
 
@@ -56,7 +56,7 @@ void ParkedSegments::drop_before(Epoch epoch) {
 }
 
 ParkedSegments::Parked::iterator ParkedSegments::erase(Parked::iterator segment) {
-  bytes_ -= segment->second.bytes.size() + least_cost_bytes;
+  bytes_ -= limits::eager_cost(segment->second.bytes.size());
   return parked_.erase(segment);
 }
 

@@ -64,8 +64,10 @@ TEST_P(Credit, OfThePrivateMinimumKeepsManyOpsGoing) {
 // ---- one rank, by hand
 
 struct OneRank {
-  explicit OneRank(std::uint64_t slices, std::uint64_t segment_elements = 100'000)
-      : buffer(2 * slices * segment_elements), schedule(0, 2, buffer.size(), segment_elements, 8) {
+  explicit OneRank(std::uint64_t slices, std::uint64_t segment_elements = 100'000,
+                   std::uint32_t depth = 8)
+      : buffer(2 * slices * segment_elements),
+        schedule(0, 2, buffer.size(), segment_elements, depth) {
     exchange.enter_epoch(Epoch{1});
     op = exchange.start(key, schedule, {buffer.data(), buffer.data(), DataType::uint8, RedOp::sum});
   }
@@ -84,26 +86,27 @@ struct OneRank {
   std::shared_ptr<RingAllReduce> op;
 };
 
-TEST(CreditOfOneRank, NothingLargeLeavesWithoutIt) {
-  OneRank rank(20);
-  EXPECT_EQ(rank.segments_waiting(), 0u);
-  rank.exchange.credit_arrived({rank.key, 3});
+TEST(CreditOfOneRank, NothingLeavesWithoutItBeyondTheEagerBudget) {
+  OneRank rank(20, limits::segment_bytes, 20);  // one wave
+  EXPECT_EQ(rank.segments_waiting(), 8u) << "2 MiB";
+  rank.exchange.credit_arrived({rank.key, 11});
   EXPECT_EQ(rank.segments_waiting(), 3u);
   rank.exchange.credit_arrived({rank.key, 2});
   EXPECT_EQ(rank.segments_waiting(), 0u) << "credit is never taken back, nor given twice";
   rank.exchange.credit_arrived({rank.key, 0xffffffff});
-  EXPECT_EQ(rank.segments_waiting(), 5u) << "the rest of step 0 of the first wave: more needs data";
+  EXPECT_EQ(rank.segments_waiting(), 9u) << "the rest of step 0 of the first wave: more needs data";
 }
 
-TEST(CreditOfOneRank, SmallSegmentsLeaveEagerlyWithinTheBudgetOfTheLink) {
-  OneRank rank(200, 60'000);
-  EXPECT_EQ(rank.segments_waiting(), 8u);
-  OneRank tiny(1000, 1);
-  EXPECT_EQ(tiny.segments_waiting(), 8u) << "the first wave's step 0";
-  OneRank large(20, limits::eager_segment_bytes + 1);
-  EXPECT_EQ(large.segments_waiting(), 0u);
-  OneRank just(20, limits::eager_segment_bytes);
-  EXPECT_EQ(just.segments_waiting(), 7u) << "the eighth is over 512 KiB with its header";
+TEST(CreditOfOneRank, TheFirstSegmentsLeaveEagerlyWithinTheBudgetsOfOpAndLink) {
+  OneRank small(200, 60'000, 200);
+  EXPECT_EQ(small.segments_waiting(), limits::eager_op_bytes / 60'000);
+  OneRank tiny(1000, 1, 1000);
+  const std::size_t of_an_op = limits::eager_op_bytes / limits::least_eager_cost_bytes;
+  EXPECT_EQ(tiny.segments_waiting(), of_an_op);
+  for (std::uint64_t tag = 2; tag < 5; ++tag)
+    tiny.exchange.start(op_key(tag), tiny.schedule,
+                        {tiny.buffer.data(), tiny.buffer.data(), DataType::uint8, RedOp::sum});
+  EXPECT_EQ(tiny.segments_waiting(), of_an_op) << "the rest of the link's";
 }
 
 TEST(CreditOfOneRank, TheWindowIsTwiceTheDepthAndShrinksWhenScratchIsShort) {

@@ -12,7 +12,7 @@ namespace {
 
 using test::op_key;
 
-constexpr std::uint32_t largest = limits::eager_segment_bytes;
+constexpr std::uint32_t largest = limits::segment_bytes;
 
 void park(ParkedSegments& parked, const OpKey& op, std::uint32_t position, std::byte content,
           std::uint32_t length = 10) {
@@ -103,8 +103,9 @@ TEST(ParkedSegments, AreBoundedInBytesAndNumber) {
       ASSERT_LT(++accepted, 100'000u) << "there must be an end";
     }
     EXPECT_LE(parked.bytes(), 2 * limits::eager_link_bytes);
-    EXPECT_LT(pccl::test::live_bytes() - before, std::size_t{4} << 20) << length;
-    EXPECT_GE(accepted * (length + 64), limits::eager_link_bytes) << "an honest sender's budget";
+    EXPECT_LT(pccl::test::live_bytes() - before, 3 * limits::eager_link_bytes) << length;
+    EXPECT_GE(accepted * limits::eager_cost(length), limits::eager_link_bytes)
+        << "an honest sender's budget";
   }
 }
 

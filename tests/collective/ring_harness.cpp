@@ -138,10 +138,8 @@ std::size_t RingHarness::piece(std::size_t most) {
 
 void RingHarness::expect_permitted(Rank& sender, const Segment& segment) {
   if (segment.position < sender.credited[segment.op]) return;
-  EXPECT_LE(segment.length, limits::eager_segment_bytes)
-      << "position " << segment.position << " without credit";
   std::erase_if(sender.eager, [&](const auto& op) { return sender.finished.contains(op.first); });
-  sender.eager[segment.op] += segment.length;
+  sender.eager[segment.op] += limits::eager_cost(segment.length);
   const std::size_t eager =
       std::accumulate(sender.eager.begin(), sender.eager.end(), std::size_t{0},
                       [](std::size_t sum, const auto& op) { return sum + op.second; });
@@ -350,23 +348,23 @@ void RingHarness::expect_untouched_since_roll_back(std::uint32_t rank, std::size
 }
 
 void RingHarness::exhaust_budgets(bool scratch) {
-  // Segments of one byte that the next rank never launches: their cost is the header's, and there
-  // are enough of them. Each rank has a hog of its own tag.
-  constexpr std::uint64_t hog_tags = 1'000'000;
-  constexpr std::uint32_t blocks = limits::shared_scratch_bytes / limits::segment_bytes;
-  const std::uint32_t slices =
-      static_cast<std::uint32_t>(limits::eager_link_bytes / 64 / (2 * (options_.world - 1)) + 1);
-  for (std::uint32_t rank = 0; rank < options_.world; ++rank) {
-    const OpKey key = op_key(hog_tags + rank);
-    const std::size_t hog = add({.key = key,
-                                 .count = slices * options_.world,
-                                 .type = DataType::uint8,
-                                 .segment_elements = 1});
-    launch(rank, hog);
-    std::string why;
-    for (std::uint32_t position = 0; scratch && position < 2 * blocks; ++position)
-      EXPECT_TRUE(exchange(rank).segment_begins({key, position, 1}, why)) << why;
-  }
+  // Segments of one byte that the next rank never launches: there are enough of them.
+  constexpr std::uint64_t hog_tags = 1'000'000, hogs = 16;
+  constexpr std::size_t of_an_op = limits::eager_op_bytes / limits::least_eager_cost_bytes;
+  static_assert(hogs * of_an_op >= 2 * limits::shared_scratch_bytes / limits::segment_bytes);
+  const auto slices = static_cast<std::uint32_t>(of_an_op / (2 * (options_.world - 1)) + 1);
+  for (std::uint32_t rank = 0; rank < options_.world; ++rank)
+    for (std::uint64_t hog = 0; hog < hogs; ++hog) {
+      const OpKey key = op_key(hog_tags + rank * hogs + hog);
+      const std::size_t op = add({.key = key,
+                                  .count = slices * options_.world,
+                                  .type = DataType::uint8,
+                                  .segment_elements = 1});
+      launch(rank, op);
+      std::string why;
+      for (std::uint32_t position = 0; scratch && position < of_an_op; ++position)
+        EXPECT_TRUE(exchange(rank).segment_begins({key, position, 1}, why)) << why;
+    }
   run_until_stalled();
 }
 

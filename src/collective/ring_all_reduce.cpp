@@ -18,11 +18,17 @@ constexpr std::size_t shared_scratch_blocks = limits::shared_scratch_bytes / lim
 plan::RingSchedule schedule_of(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
                                const Operand& operand, Duration rtt) {
   std::size_t element_bytes = size_of(operand.type);
-  if (operand.quantization)  // codes may be wider than the elements, and bring their ranges
-    while (SegmentCoder::bytes(operand.type, operand.quantization,
-                               limits::segment_bytes / element_bytes) > limits::segment_bytes)
-      element_bytes *= 2;
-  return plan::RingSchedule::choose(rank, world, count, element_bytes, rtt);
+  if (!operand.quantization)
+    return plan::RingSchedule::choose(rank, world, count, element_bytes, rtt);
+  const auto bytes_of_codes = [&] {
+    return SegmentCoder::bytes(operand.type, operand.quantization,
+                               limits::segment_bytes / element_bytes);
+  };
+  // Codes may be wider than the elements, and bring their ranges.
+  while (bytes_of_codes() > limits::segment_bytes) element_bytes *= 2;
+  return plan::RingSchedule::choose(
+      rank, world, count, element_bytes, rtt,
+      static_cast<double>(bytes_of_codes()) / static_cast<double>(limits::segment_bytes));
 }
 
 RingAllReduce::RingAllReduce(const plan::RingSchedule& schedule, const Operand& operand,

@@ -30,14 +30,14 @@ RingSchedule::RingSchedule(std::uint32_t rank, std::uint32_t world, std::uint64_
 }
 
 RingSchedule RingSchedule::choose(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
-                                  std::size_t element_bytes, Duration rtt) {
+                                  std::size_t element_bytes, Duration rtt, double wire_share) {
   const std::uint64_t chunk_bytes = (count + world - 1) / world * element_bytes;
   // Four segments a chunk keep sending, receiving and reducing busy at once; tiny segments cost
   // more than they hide.
   const std::uint64_t bytes = std::clamp<std::uint64_t>(
       (chunk_bytes + 3) / 4, limits::smallest_segment_bytes, limits::segment_bytes);
   const double under_way = seconds(rtt) / 2 * limits::ring_bytes_per_second;  // on one link
-  const double segments = std::ceil(under_way / static_cast<double>(bytes));
+  const double segments = std::ceil(under_way / (static_cast<double>(bytes) * wire_share));
   const auto depth = static_cast<std::uint32_t>(
       std::clamp<double>(segments, limits::ring_depth, limits::longest_ring_depth));
   return {rank, world, count, std::max<std::uint64_t>(1, bytes / element_bytes), depth};

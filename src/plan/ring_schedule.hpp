@@ -50,9 +50,9 @@ class RingSchedule {
 
   // The schedule that every rank of an op uses: segments small enough that a slice is pipelined,
   // waves wide enough that what a step needs has come by the time it is its turn, over a link with
-  // this round trip (the longest of the ring).
+  // this round trip (the longest of the ring). `wire_share`: of an element's bytes, what travels.
   static RingSchedule choose(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
-                             std::size_t element_bytes, Duration rtt = {});
+                             std::size_t element_bytes, Duration rtt = {}, double wire_share = 1);
 
   std::uint32_t rank() const { return rank_; }
   std::uint32_t world() const { return world_; }

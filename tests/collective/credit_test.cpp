@@ -128,14 +128,18 @@ TEST(CreditOfOneRank, TheWindowIsTwiceTheDepthAndShrinksWhenScratchIsShort) {
   EXPECT_EQ(tight.receive_limit(), 16u) << "never falls";
 }
 
-TEST(CreditOfOneRank, ALargeSegmentAboveItBreaksTheProtocol) {
-  OneRank rank(20);
+TEST(CreditOfOneRank, ASegmentAboveItAndTheEagerBudgetBreaksTheProtocol) {
+  OneRank rank(20, 100'000);
+  const std::uint32_t eager = limits::eager_op_bytes / 100'000;
   std::string why;
-  EXPECT_FALSE(rank.exchange.segment_begins(rank.segment(0), why)) << "none announced yet";
+  for (std::uint32_t position = 0; position < eager; ++position)
+    ASSERT_TRUE(rank.exchange.segment_begins(rank.segment(position), why)) << why;
+  EXPECT_FALSE(rank.exchange.segment_begins(rank.segment(eager), why)) << "no credit announced yet";
   EXPECT_NE(why.find("without credit"), std::string::npos) << why;
-  ASSERT_EQ(rank.exchange.next_credit()->limit, 16u);
-  EXPECT_TRUE(rank.exchange.segment_begins(rank.segment(15), why));
-  EXPECT_FALSE(rank.exchange.segment_begins(rank.segment(16), why));
+  const auto credit = rank.exchange.next_credit();
+  ASSERT_TRUE(credit);
+  EXPECT_TRUE(rank.exchange.segment_begins(rank.segment(credit->limit - 1), why)) << why;
+  EXPECT_FALSE(rank.exchange.segment_begins(rank.segment(credit->limit + eager), why));
 }
 
 }  // namespace

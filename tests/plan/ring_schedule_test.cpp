@@ -241,6 +241,10 @@ TEST(ChosenSchedule, WavesKeepHalfARoundTripUnderWayBetweenTheirLimits) {
   EXPECT_EQ(depth(100h), limits::longest_ring_depth);
   // Small segments need more of them.
   EXPECT_GT(RingSchedule::choose(0, 2, mebi / 8, 4, 5ms).depth(), depth(5ms));
+  // Codes are short on their way: a quarter of the bytes, four times as many.
+  const RingSchedule codes = RingSchedule::choose(0, 2, 1024 * mebi, 4, 10ms, 0.25);
+  EXPECT_EQ(codes.sent(0).count, limits::segment_bytes / 4);
+  EXPECT_EQ(codes.depth(), static_cast<std::uint32_t>(4 * 0.005 * segments_a_second) + 1);
 }
 
 TEST(Lanes, AsManyAsTheRoundTripWants) {

@@ -196,6 +196,15 @@ std::span<std::byte> Exchange::destination(const Segment& segment) {
   return place.size() == segment.length ? place : std::span<std::byte>{};
 }
 
+std::size_t Exchange::absorb(const Segment& segment, std::size_t offset,
+                             std::span<const std::byte> here) {
+  const auto found = find_op(segment.op);
+  if (found == ops_.end() || !found->second.arriving.contains(segment.position)) return 0;
+  RingAllReduce& reduce = *found->second.reduce;
+  if (segment.length != reduce.destination(segment.position).size()) return 0;
+  return reduce.absorb(segment.position, offset, here);
+}
+
 void Exchange::segment_arrived(const Segment& segment) {
   if (place_at(segment).size() != segment.length) return;  // it was discarded
   const auto found = find_op(segment.op);

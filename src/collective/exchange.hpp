@@ -61,6 +61,9 @@ class Exchange {
   bool segment_begins(const Segment& segment, std::string& why);
   std::span<std::byte> destination(const Segment& segment);  // empty: discard
   void segment_arrived(const Segment& segment);
+  // Uses bytes of it, from `offset` on, where they lie; how many. For the rest there is a
+  // destination.
+  std::size_t absorb(const Segment& segment, std::size_t offset, std::span<const std::byte> here);
   bool has_credit_to_send() const { return !credit_due_.empty(); }
   std::optional<Credit> next_credit();
   void

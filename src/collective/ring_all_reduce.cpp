@@ -4,6 +4,7 @@
 
 #include "base/mutant.hpp"
 #include "base/status.hpp"
+#include "kernels/copy.hpp"
 #include "kernels/reduce.hpp"
 
 namespace pccl::collective {
@@ -36,6 +37,7 @@ RingAllReduce::RingAllReduce(const plan::RingSchedule& schedule, const Operand& 
     : schedule_(schedule),
       operand_(operand),
       element_bytes_(size_of(operand.type)),
+      too_large_for_caches_(schedule.count() * element_bytes_ >= limits::cached_bytes),
       scratch_(scratch),
       rollback_(rollback),
       receiving_(schedule.positions(), Progress::awaited) {
@@ -128,16 +130,42 @@ void RingAllReduce::arrived(std::uint32_t position) {
 
 void RingAllReduce::arrived_in_full(std::uint32_t position, const plan::Range& range) {
   const plan::Transfer transfer = schedule_.transfer(position);
-  if (schedule_.completes(transfer)) {
-    if (in_place() && !mutant(Mutant::restore_misses_owned_chunk))
-      rollback_.save(result_at(range), range.count * element_bytes_);
-    kernels::reduce(operand_.op, operand_.type, result_at(range), blocks_[position].data(),
-                    input_at(range), range.count);
+  if (!schedule_.reduces(transfer)) return;
+  const auto absorbed = absorbed_.extract(position);
+  const std::size_t begin = absorbed ? absorbed.mapped() : 0;
+  combine(position, begin, destination(position).subspan(begin));
+  if (schedule_.completes(transfer))
     kernels::finalize(operand_.op, operand_.type, result_at(range), range.count, schedule_.world());
-  } else if (schedule_.reduces(transfer)) {
-    std::byte* const partial = blocks_[position].data();
-    kernels::reduce(operand_.op, operand_.type, partial, partial, input_at(range), range.count);
+}
+
+std::size_t RingAllReduce::absorb(std::uint32_t position, std::size_t offset,
+                                  std::span<const std::byte> here) {
+  if (coder_) return 0;
+  const plan::Transfer transfer = schedule_.transfer(position);
+  if (!schedule_.reduces(transfer)) {
+    if (!too_large_for_caches_ || schedule_.feeds(position)) return 0;
+    kernels::copy_past_caches(destination(position).data() + offset, here.data(), here.size());
+    return here.size();
   }
+  const std::size_t whole = here.size() - here.size() % element_bytes_;
+  std::size_t& absorbed = absorbed_[position];
+  if (whole == 0 || offset != absorbed) return 0;
+  combine(position, offset, here.first(whole));
+  absorbed += whole;
+  return whole;
+}
+
+// Bytes of a reducing step, from `offset` of the segment on, with the local input: into the block
+// that is sent on, or as the result.
+void RingAllReduce::combine(std::uint32_t position, std::size_t offset,
+                            std::span<const std::byte> incoming) {
+  const plan::Range range = schedule_.received(position);
+  const bool completes = schedule_.completes(schedule_.transfer(position));
+  if (completes && in_place() && offset == 0 && !mutant(Mutant::restore_misses_owned_chunk))
+    rollback_.save(result_at(range), range.count * element_bytes_);
+  std::byte* const out = completes ? result_at(range) : blocks_.at(position).data();
+  kernels::reduce(operand_.op, operand_.type, out + offset, incoming.data(),
+                  input_at(range) + offset, incoming.size() / element_bytes_);
 }
 
 void RingAllReduce::arrived_as_codes(std::uint32_t position, const plan::Range& range) {

@@ -65,6 +65,9 @@ class RingAllReduce {
   bool accepts(std::uint32_t position, std::uint32_t length) const;
   void expect(std::uint32_t position);
   std::span<std::byte> destination(std::uint32_t position);
+  // Instead of a copy to the destination: the next bytes of the segment, from `offset` on, are
+  // combined or put in place from where they lie. How many; after zero the rest has to be copied.
+  std::size_t absorb(std::uint32_t position, std::size_t offset, std::span<const std::byte> here);
   void arrived(std::uint32_t position);
   std::uint32_t receive_limit() const;  // what the previous rank may be told now; never falls
   std::uint32_t vital_limit() const;    // what it must be told: below it the ring could stand still
@@ -83,6 +86,7 @@ class RingAllReduce {
 
   std::size_t wire_bytes(std::uint64_t elements) const;
   void arrived_in_full(std::uint32_t position, const plan::Range& range);
+  void combine(std::uint32_t position, std::size_t offset, std::span<const std::byte> incoming);
   void arrived_as_codes(std::uint32_t position, const plan::Range& range);
   bool held_for_sending(std::uint32_t position) const;
   void release(std::uint32_t position);
@@ -94,6 +98,7 @@ class RingAllReduce {
   plan::RingSchedule schedule_;
   Operand operand_;
   std::size_t element_bytes_;
+  bool too_large_for_caches_;
   std::optional<SegmentCoder> coder_;  // of a quantized op
   BlockPool& scratch_;
   Rollback rollback_;
@@ -104,6 +109,7 @@ class RingAllReduce {
   std::vector<Progress> receiving_;  // by position
   std::unordered_map<std::uint32_t, BlockPool::Block>
       blocks_;  // arriving or held; reducing steps only, unless quantized
+  std::unordered_map<std::uint32_t, std::size_t> absorbed_;      // bytes of who is arriving
   std::unordered_map<std::uint32_t, BlockPool::Block> encoded_;  // own input, claimed for sending
   std::uint32_t arrived_count_ = 0;
   std::uint32_t lowest_unreleased_ = 0;

@@ -129,9 +129,17 @@ struct BulkLane::State : std::enable_shared_from_this<State> {
   // header.
   Transfer read_some() {
     if (!incoming) return stream.read(std::span(header_bytes).subspan(header_read));
+    if (const std::size_t absorbed = absorb()) return stream.take_in_memory(absorbed);
     const std::span<std::byte> into = payload_destination();
     const bool reaches_end = into.size() == incoming->payload_bytes() - payload_read;
     return reaches_end ? stream.read(into, header_bytes) : stream.read(into);
+  }
+
+  std::size_t absorb() {
+    const std::span<const std::byte> here = stream.in_memory();
+    if (here.empty()) return 0;
+    const std::size_t rest = incoming->payload_bytes() - payload_read;
+    return client.absorb(*incoming, payload_read, here.first(std::min(here.size(), rest)));
   }
 
   std::span<std::byte> payload_destination() {

@@ -27,6 +27,13 @@ class LaneClient {
   virtual bool frame_begins(const wire::BulkHeader& frame, std::string& why) = 0;
   virtual std::span<std::byte> destination(const wire::BulkHeader& frame, std::size_t offset) = 0;
   virtual void frame_arrived(const wire::BulkHeader& frame) = 0;
+
+  // Uses the next bytes of the payload, from `offset` on, where they lie in memory that the other
+  // side shares (and may still change). How many; the others are read to their destination.
+  virtual std::size_t absorb(const wire::BulkHeader&, std::size_t /*offset*/,
+                             std::span<const std::byte>) {
+    return 0;
+  }
 };
 
 }  // namespace pccl::net

@@ -22,8 +22,8 @@ struct ByteRing::Shared {
 
 namespace {
 
-// A few segments: both ends find it in a cache, and neither has to wait for the other at each.
-constexpr std::size_t ring_bytes = 1 << 20;
+// Eight segments: both ends find it in a cache, and neither has to wait for the other at each.
+constexpr std::size_t ring_bytes = 2 << 20;
 constexpr std::size_t front_bytes = 4096;
 constexpr std::size_t one_way_bytes = front_bytes + ring_bytes;
 constexpr std::size_t total_bytes = 2 * one_way_bytes;
@@ -93,6 +93,18 @@ std::optional<std::size_t> ByteRing::read(std::span<std::byte> first, std::span<
   position_ += given;
   shared_->read.store(position_, std::memory_order_release);
   return given;
+}
+
+std::optional<std::span<const std::byte>> ByteRing::peek() const {
+  const std::uint64_t used = used_by_reader();
+  if (used > bytes_.size()) return std::nullopt;
+  const std::size_t at = position_ % bytes_.size();
+  return bytes_.subspan(at, std::min<std::size_t>(used, bytes_.size() - at));
+}
+
+void ByteRing::skip(std::size_t count) {
+  position_ += count;
+  shared_->read.store(position_, std::memory_order_release);
 }
 
 bool ByteRing::has_room() const {

@@ -29,6 +29,10 @@ class ByteRing {
   // The reading end, likewise.
   std::optional<std::size_t> read(std::span<std::byte> first, std::span<std::byte> second);
   bool has_bytes() const;  // or is broken
+  // What can be read without a copy: to the end of the ring or of what has come. The other end may
+  // change it at any time. Then `skip` some of it. Nothing: the other end has broken the ring.
+  std::optional<std::span<const std::byte>> peek() const;
+  void skip(std::size_t count);
 
   // Says that this end is going to wait, and looks once more: true: there is no need to. A wake-up
   // that finds nothing (what it was for had been taken before it came) has used up the word: say it

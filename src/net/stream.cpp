@@ -277,6 +277,17 @@ bool Stream::turn_to_memory() {
   return state_->memory.has_value();
 }
 
+std::span<const std::byte> Stream::in_memory() const {
+  if (!open() || !state_->memory) return {};
+  return state_->memory->incoming().peek().value_or(std::span<const std::byte>{});
+}
+
+Transfer Stream::take_in_memory(std::size_t count) {
+  state_->memory->incoming().skip(count);
+  if (state_->memory->incoming().writer_waits()) state_->ring_bell();
+  return {Transfer::State::moved, count, {}};
+}
+
 Transfer Stream::State::read_memory(std::span<std::byte> first, std::span<std::byte> second) {
   const auto read = memory->incoming().read(first, second);
   if (!read) return {Transfer::State::closed, 0, "it has broken the shared memory"};

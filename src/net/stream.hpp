@@ -50,6 +50,10 @@ class Stream {
   // reads from the socket counts any more. False: there is none, and all goes on as before.
   bool offer_memory();
   bool turn_to_memory();
+  // Bytes that have come through it, where they lie: the other side may still change them. Empty:
+  // there are none, or read() has to tell why. Then take some of them, instead of reading them.
+  std::span<const std::byte> in_memory() const;
+  Transfer take_in_memory(std::size_t count);
 
   // Once each, then set again. One waiting callback per direction.
   void when_readable(std::function<void()> callback);

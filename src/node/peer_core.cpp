@@ -244,4 +244,9 @@ void PeerCore::Incoming::frame_arrived(const wire::BulkHeader& frame) {
   exchange_.segment_arrived(segment_of(frame));
 }
 
+std::size_t PeerCore::Incoming::absorb(const wire::BulkHeader& frame, std::size_t offset,
+                                       std::span<const std::byte> here) {
+  return exchange_.absorb(segment_of(frame), offset, here);
+}
+
 }  // namespace pccl::node

@@ -129,6 +129,8 @@ class PeerCore {
     bool frame_begins(const wire::BulkHeader& frame, std::string& why) override;
     std::span<std::byte> destination(const wire::BulkHeader& frame, std::size_t offset) override;
     void frame_arrived(const wire::BulkHeader& frame) override;
+    std::size_t absorb(const wire::BulkHeader& frame, std::size_t offset,
+                       std::span<const std::byte> here) override;
 
    private:
     collective::Exchange& exchange_;

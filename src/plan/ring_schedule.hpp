@@ -57,6 +57,7 @@ class RingSchedule {
   std::uint32_t rank() const { return rank_; }
   std::uint32_t world() const { return world_; }
   std::uint32_t steps() const { return 2 * (world_ - 1); }
+  std::uint64_t count() const { return count_; }
   std::uint32_t slices() const { return slices_; }
   std::uint32_t depth() const { return depth_; }
   std::uint32_t positions() const { return slices_ * steps(); }

@@ -63,7 +63,10 @@ RingHarness::RingHarness(const RingOptions& options) : options_(options), rng_(o
     Rank& made = *ranks_.emplace_back(std::make_unique<Rank>());
     made.exchange.enter_epoch(Epoch{1});
     made.lanes.resize(options.lanes);
-    for (Lane& lane : made.lanes) lane.speed = rng_.chance(0.2) ? 0.05 : rng_.chance(0.5) ? 0.5 : 1;
+    for (Lane& lane : made.lanes) {
+      lane.speed = rng_.chance(0.2) ? 0.05 : rng_.chance(0.5) ? 0.5 : 1;
+      lane.shares_memory = rng_.chance(0.5);
+    }
   }
 }
 
@@ -192,7 +195,14 @@ bool RingHarness::receive_some(std::uint32_t rank, Lane& lane) {
     std::size_t some =
         piece(std::min<std::size_t>(segment.length - lane.received, lane.pipe.size()));
     const auto whole = receiver.destination(segment);
-    if (!whole.empty()) {
+    const std::size_t absorbed =
+        lane.shares_memory
+            ? receiver.absorb(segment, lane.received, std::span(lane.pipe).first(some))
+            : 0;
+    if (absorbed > 0) {
+      EXPECT_LE(absorbed, some);
+      some = absorbed;
+    } else if (!whole.empty()) {
       EXPECT_EQ(whole.size(), segment.length);
       std::copy_n(lane.pipe.begin(), some,
                   whole.begin() + static_cast<std::ptrdiff_t>(lane.received));

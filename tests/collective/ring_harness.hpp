@@ -86,6 +86,7 @@ class RingHarness {
     std::size_t received = 0;
     std::deque<Credit> credits;  // on their way back
     double speed = 1;
+    bool shares_memory = false;  // the receiver may use the bytes in the pipe
   };
   struct Rank {
     std::set<OpKey> finished;

@@ -8,8 +8,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -74,6 +76,30 @@ TEST(SharedRing, TakesWhatFitsAndSaysWhenThereIsRoomAgain) {
   EXPECT_EQ(ends.here->outgoing().write(much, {}), 1u);
 }
 
+TEST(SharedRing, ShowsWhatHasComeWhereItLies) {
+  Ends ends;
+  ByteRing& in = ends.here->outgoing();
+  ByteRing& out = ends.there->incoming();
+  EXPECT_TRUE(out.peek().value().empty());
+  const Bytes sent = counted(1000);
+  in.write(sent, {});
+  const auto here = out.peek().value();
+  EXPECT_TRUE(std::ranges::equal(here, sent));
+  out.skip(300);
+  EXPECT_TRUE(std::ranges::equal(out.peek().value(), std::span(sent).subspan(300)));
+  out.skip(700);
+  EXPECT_TRUE(out.peek().value().empty());
+
+  // Around the end in two pieces.
+  const Bytes much = counted(std::size_t{3} << 20);
+  const std::size_t capacity = in.write(much, {}).value();
+  const std::size_t to_end = out.peek().value().size();
+  EXPECT_EQ(to_end, capacity - 1000);
+  EXPECT_TRUE(std::ranges::equal(out.peek().value(), std::span(much).first(to_end)));
+  out.skip(to_end);
+  EXPECT_TRUE(std::ranges::equal(out.peek().value(), std::span(much).subspan(to_end, 1000)));
+}
+
 TEST(SharedRing, WakesAnEndThatWaitsOnceEachTime) {
   Ends ends;
   ByteRing& in = ends.here->outgoing();
@@ -94,10 +120,11 @@ TEST(SharedRing, PositionsThatCannotBeEndIt) {
   void* const mapping =
       ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, ends.descriptor.get(), 0);
   ASSERT_NE(mapping, MAP_FAILED);
-  for (const std::uint64_t lie : {std::uint64_t{2} << 20, std::uint64_t{1} << 63}) {
+  for (const std::uint64_t lie : {std::uint64_t{3} << 20, std::uint64_t{1} << 63}) {
     std::memcpy(mapping, &lie, sizeof lie);
     Bytes into(100);
     EXPECT_EQ(ends.there->incoming().read(into, {}), std::nullopt) << lie;
+    EXPECT_FALSE(ends.there->incoming().peek().has_value()) << lie;
     EXPECT_TRUE(ends.there->incoming().has_bytes()) << "so that somebody looks";
     std::memcpy(static_cast<std::byte*>(mapping) + 64, &lie, sizeof lie);
     EXPECT_EQ(ends.here->outgoing().write(into, {}), std::nullopt) << lie;

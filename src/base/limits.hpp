@@ -65,7 +65,7 @@ inline constexpr std::size_t smallest_segment_bytes = 64 << 10;
 // Segments of an op that a sender has under way before it needs an earlier one back
 // (plan/ring_schedule): the first on short links; on long ones as many as are on their way at this
 // rate, up to the second.
-inline constexpr std::uint32_t ring_depth = 8;
+inline constexpr std::uint32_t ring_depth = 4;
 inline constexpr std::uint32_t longest_ring_depth = 64;
 inline constexpr double ring_bytes_per_second = 400e6;
 // Of a result of so many bytes nothing is still in a cache when the application reads it.

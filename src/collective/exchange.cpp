@@ -106,18 +106,14 @@ void Exchange::release_eager(Op& op) {
 
 std::optional<Segment> Exchange::next_segment() {
   while (!sendable_.empty()) {
-    const OpKey key = sendable_.front();
-    sendable_.pop_front();
+    const OpKey key = sendable_.take();
     const auto found = ops_.find(key);
     if (found == ops_.end()) continue;
     Op& op = found->second;
     op.queued = false;
     if (!op.reduce->can_send()) continue;
     const std::uint32_t position = op.reduce->claim();
-    if (op.reduce->can_send()) {  // its turn comes again after the others'
-      op.queued = true;
-      sendable_.push_back(key);
-    }
+    queue_sending(key, op);
     return Segment{key, position, op.reduce->segment_bytes_at(position)};
   }
   return std::nullopt;
@@ -254,6 +250,12 @@ void Exchange::previous_link_replaced() {
   }
 }
 
+void Exchange::queue_sending(const OpKey& key, Op& op) {
+  if (op.queued || !op.reduce->can_send()) return;
+  op.queued = true;
+  sendable_.put(key, op.reduce->bytes_to_claim());
+}
+
 void Exchange::queue_credit(const OpKey& key, Op& op) {
   if (!std::exchange(op.credit_queued, true)) credit_due_.push_back(key);
 }
@@ -261,10 +263,7 @@ void Exchange::queue_credit(const OpKey& key, Op& op) {
 // By value: the op that the key may belong to can end here.
 void Exchange::update(const OpKey key) {
   Op& op = ops_.at(key);
-  if (!op.queued && op.reduce->can_send()) {
-    op.queued = true;
-    sendable_.push_back(key);
-  }
+  queue_sending(key, op);
   // A credit frame for every few segments, not for each, unless the ring could stand still without
   // it.
   const std::uint32_t limit = op.reduce->receive_limit();

@@ -18,6 +18,7 @@
 #include "base/ids.hpp"
 #include "collective/parked_segments.hpp"
 #include "collective/ring_all_reduce.hpp"
+#include "collective/send_queue.hpp"
 
 namespace pccl::collective {
 
@@ -88,6 +89,7 @@ class Exchange {
   void deliver_parked(const OpKey& key, RingAllReduce& reduce);
   void update(OpKey key);  // queues what became sendable or creditable; reports the end
   std::span<std::byte> place_at(const Segment& segment);
+  void queue_sending(const OpKey& key, Op& op);
   void queue_credit(const OpKey& key, Op& op);
   void release_eager(Op& op);
   static bool within_eager_budget(Op& op, const Segment& segment);
@@ -101,7 +103,7 @@ class Exchange {
   std::unordered_map<Tag, Launch> next_launch_;  // in epoch_: launches below are known here
   ParkedSegments parked_;
   std::map<OpKey, std::uint32_t> parked_credit_;  // of ops not launched here yet
-  std::deque<OpKey> sendable_;                    // ops with a segment to send, in turn
+  SendQueue sendable_;
   std::deque<OpKey> credit_due_;
   std::size_t eager_bytes_ = 0;
 };

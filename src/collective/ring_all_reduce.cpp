@@ -62,6 +62,10 @@ std::uint32_t RingAllReduce::claim() {
   return position;
 }
 
+std::uint64_t RingAllReduce::bytes_to_claim() const {
+  return std::uint64_t{positions() - next_claim_} * segment_bytes_at(0);
+}
+
 std::uint32_t RingAllReduce::segment_bytes_at(std::uint32_t position) const {
   return static_cast<std::uint32_t>(wire_bytes(schedule_.sent(position).count));
 }

@@ -59,6 +59,7 @@ class RingAllReduce {
   void raise_limit(std::uint32_t limit);  // the next rank accepts positions below `limit`
   std::uint32_t limit() const { return send_limit_; }
   std::uint32_t positions() const { return schedule_.positions(); }
+  std::uint64_t bytes_to_claim() const;  // about
 
   // ---- from the previous rank. `accepts` is asked once per segment, before its first byte is
   // placed.

@@ -11,8 +11,8 @@
 
 namespace pccl::collective {
 
-Exchange::Exchange(std::function<void(const OpKey&)> on_finished)
-    : on_finished_(std::move(on_finished)) {}
+Exchange::Exchange(std::function<void(const OpKey&)> on_finished, const EagerBudget& eager)
+    : on_finished_(std::move(on_finished)), eager_(eager) {}
 
 void Exchange::enter_epoch(Epoch epoch) {
   PCCL_INVARIANT(ops_.empty());
@@ -89,9 +89,7 @@ void Exchange::offer_eagerly(Op& op) {
   std::uint32_t limit = op.reduce->limit();
   while (limit < op.reduce->positions()) {
     const std::size_t cost = limits::eager_cost(op.reduce->segment_bytes_at(limit));
-    if (op.eager_bytes + cost > limits::eager_op_bytes ||
-        eager_bytes_ + cost > limits::eager_link_bytes)
-      break;
+    if (op.eager_bytes + cost > eager_.of_op || eager_bytes_ + cost > eager_.of_link) break;
     eager_bytes_ += cost;
     op.eager_bytes += cost;
     ++limit;
@@ -175,7 +173,7 @@ bool Exchange::segment_begins(const Segment& segment, std::string& why) {
 // What a sender may send before credit, seen from this side; each segment may take a scratch block.
 bool Exchange::within_eager_budget(Op& op, const Segment& segment) {
   op.eager_bytes_received += limits::eager_cost(segment.length);
-  return op.eager_bytes_received <= limits::eager_op_bytes;
+  return op.eager_bytes_received <= eager_.of_op;
 }
 
 std::span<std::byte> Exchange::place_at(const Segment& segment) {

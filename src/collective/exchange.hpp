@@ -16,6 +16,7 @@
 #include <unordered_map>
 
 #include "base/ids.hpp"
+#include "base/limits.hpp"
 #include "collective/parked_segments.hpp"
 #include "collective/ring_all_reduce.hpp"
 #include "collective/send_queue.hpp"
@@ -33,9 +34,15 @@ struct Credit {
   std::uint32_t limit = 0;
 };
 
+// What may be sent without credit; the same on all peers.
+struct EagerBudget {
+  std::size_t of_op = limits::eager_op_bytes;
+  std::size_t of_link = limits::eager_link_bytes;
+};
+
 class Exchange {
  public:
-  explicit Exchange(std::function<void(const OpKey&)> on_finished);
+  explicit Exchange(std::function<void(const OpKey&)> on_finished, const EagerBudget& eager = {});
 
   // From now on frames of older epochs are dropped. Running ops must have been cancelled.
   void enter_epoch(Epoch epoch);
@@ -92,16 +99,18 @@ class Exchange {
   void queue_sending(const OpKey& key, Op& op);
   void queue_credit(const OpKey& key, Op& op);
   void release_eager(Op& op);
-  static bool within_eager_budget(Op& op, const Segment& segment);
+  bool within_eager_budget(Op& op, const Segment& segment);
   void forget_parked(const OpKey& key);
 
   std::function<void(const OpKey&)> on_finished_;
+  EagerBudget eager_;
   Epoch epoch_;
   BlockPool scratch_{limits::rollback_pool_bytes / 16};
   BlockPool rollback_{limits::rollback_pool_bytes};
   std::map<OpKey, Op> ops_;
   std::unordered_map<Tag, Launch> next_launch_;  // in epoch_: launches below are known here
-  ParkedSegments parked_;
+  // The sender keeps to its budget; what it takes back after a void op may still be parked here.
+  ParkedSegments parked_{2 * eager_.of_link};
   std::map<OpKey, std::uint32_t> parked_credit_;  // of ops not launched here yet
   SendQueue sendable_;
   std::deque<OpKey> credit_due_;

@@ -6,17 +6,9 @@
 
 namespace pccl::collective {
 
-namespace {
-
-// The sender keeps to eager_link_bytes; what it takes back after a void op may still be parked
-// here.
-constexpr std::size_t budget_bytes = 2 * limits::eager_link_bytes;
-
-}  // namespace
-
 bool ParkedSegments::expect(const OpKey& op, std::uint32_t position, std::uint32_t length) {
   const std::size_t cost = limits::eager_cost(length);
-  if (contains(op, position) || bytes_ + cost > budget_bytes) return false;
+  if (contains(op, position) || bytes_ + cost > budget_) return false;
   parked_[{op, position}].bytes.resize(length);
   bytes_ += cost;
   return true;

@@ -16,6 +16,9 @@ namespace pccl::collective {
 
 class ParkedSegments {
  public:
+  // `budget`: of their eager_cost() (base/limits.hpp) together.
+  explicit ParkedSegments(std::size_t budget) : budget_(budget) {}
+
   // False: over the budget, which a peer that keeps the protocol cannot reach.
   bool expect(const OpKey& op, std::uint32_t position, std::uint32_t length);
   std::span<std::byte> destination(const OpKey& op, std::uint32_t position);  // empty: not parked
@@ -40,6 +43,7 @@ class ParkedSegments {
   using Parked = std::map<std::pair<OpKey, std::uint32_t>, Segment>;
   Parked::iterator erase(Parked::iterator segment);
 
+  std::size_t budget_;
   Parked parked_;
   std::size_t bytes_ = 0;
 };

@@ -25,11 +25,11 @@ Overloaded(Cases...) -> Overloaded<Cases...>;  // clang 16 does not know it from
 }  // namespace
 
 PeerCore::PeerCore(const membership::PeerSettings& settings, PeerIo& io,
-                   std::optional<std::size_t> star_up_to)
+                   std::optional<std::size_t> star_up_to, const collective::EagerBudget& eager)
     : io_(io),
       star_up_to_(star_up_to),
       machine_(settings),
-      exchange_([this](const OpKey& op) { finished_.push_back(op); }) {}
+      exchange_([this](const OpKey& op) { finished_.push_back(op); }, eager) {}
 
 void PeerCore::handle(const membership::PeerEvent& event, Instant now) {
   if (transfer_) transfer_->time_is(now);

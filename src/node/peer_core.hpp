@@ -75,7 +75,7 @@ class PeerCore {
  public:
   // `star_up_to`: plan/algorithm_choice.hpp
   PeerCore(const membership::PeerSettings& settings, PeerIo& io,
-           std::optional<std::size_t> star_up_to = {});
+           std::optional<std::size_t> star_up_to = {}, const collective::EagerBudget& eager = {});
 
   // Feeds one event and carries out what follows from it. Afterwards lanes may have something to
   // send: ask outgoing_has_frames() and incoming_has_frames().

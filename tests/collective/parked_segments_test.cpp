@@ -33,7 +33,7 @@ std::vector<std::uint32_t> taken(ParkedSegments& parked, const OpKey& op) {
 }
 
 TEST(ParkedSegments, AreDeliveredInOrderOfPosition) {
-  ParkedSegments parked;
+  ParkedSegments parked(2 * limits::eager_link_bytes);
   for (const std::uint32_t position : {5u, 1u, 3u})
     park(parked, op_key(1), position, static_cast<std::byte>(position));
   park(parked, op_key(2), 2, std::byte{2});
@@ -44,7 +44,7 @@ TEST(ParkedSegments, AreDeliveredInOrderOfPosition) {
 }
 
 TEST(ParkedSegments, HalfOnesWaitUntilTheyAreWhole) {
-  ParkedSegments parked;
+  ParkedSegments parked(2 * limits::eager_link_bytes);
   ASSERT_TRUE(parked.expect(op_key(1), 4, 3));
   park(parked, op_key(1), 5, std::byte{5});
   EXPECT_EQ(taken(parked, op_key(1)), (std::vector<std::uint32_t>{5}));
@@ -55,7 +55,7 @@ TEST(ParkedSegments, HalfOnesWaitUntilTheyAreWhole) {
 }
 
 TEST(ParkedSegments, ASecondOfTheSamePositionIsRefused) {
-  ParkedSegments parked;
+  ParkedSegments parked(2 * limits::eager_link_bytes);
   ASSERT_TRUE(parked.expect(op_key(1), 4, 3));
   EXPECT_FALSE(parked.expect(op_key(1), 4, 3));
   EXPECT_TRUE(parked.expect(op_key(1, 1), 4, 3)) << "another launch";
@@ -63,7 +63,7 @@ TEST(ParkedSegments, ASecondOfTheSamePositionIsRefused) {
 }
 
 TEST(ParkedSegments, UnknownOnesHaveNoPlace) {
-  ParkedSegments parked;
+  ParkedSegments parked(2 * limits::eager_link_bytes);
   EXPECT_TRUE(parked.destination(op_key(1), 0).empty());
   parked.arrived(op_key(1), 0);
   parked.drop(op_key(1));
@@ -71,7 +71,7 @@ TEST(ParkedSegments, UnknownOnesHaveNoPlace) {
 }
 
 TEST(ParkedSegments, AreDroppedByOpAndByEpoch) {
-  ParkedSegments parked;
+  ParkedSegments parked(2 * limits::eager_link_bytes);
   for (const std::uint64_t epoch : {1u, 2u, 3u})
     for (const std::uint64_t tag : {1u, 2u}) park(parked, op_key(tag, 0, epoch), 0, std::byte{0});
   parked.drop(op_key(1, 0, 2));
@@ -86,7 +86,7 @@ TEST(ParkedSegments, AreDroppedByOpAndByEpoch) {
 }
 
 TEST(ParkedSegments, AnHonestSendersBudgetFits) {
-  ParkedSegments parked;
+  ParkedSegments parked(2 * limits::eager_link_bytes);
   std::size_t sent = 0;
   for (std::uint32_t position = 0; sent + largest <= limits::eager_link_bytes; ++position) {
     EXPECT_TRUE(parked.expect(op_key(1), position, largest));
@@ -97,7 +97,7 @@ TEST(ParkedSegments, AnHonestSendersBudgetFits) {
 TEST(ParkedSegments, AreBoundedInBytesAndNumber) {
   for (const std::uint32_t length : {0u, 1u, 1000u, largest}) {
     const std::size_t before = pccl::test::live_bytes();
-    ParkedSegments parked;
+    ParkedSegments parked(2 * limits::eager_link_bytes);
     std::uint64_t accepted = 0;
     while (parked.expect(op_key(accepted), 7, length)) {
       ASSERT_LT(++accepted, 100'000u) << "there must be an end";

@@ -95,7 +95,7 @@ TEST(Optimizing, ARestartedMasterMeasuresAnew) {
     group.world.master.kill();
     group.world.run_for(moment * 7ms);
     group.world.master.start();
-    EXPECT_TRUE(group.goes_on(group.peers, 12s)) << moment;
+    EXPECT_TRUE(group.goes_on(group.peers, 15s)) << moment;
   }
 }
 

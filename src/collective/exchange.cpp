@@ -17,6 +17,7 @@ Exchange::Exchange(std::function<void(const OpKey&)> on_finished, const EagerBud
 void Exchange::enter_epoch(Epoch epoch) {
   PCCL_INVARIANT(ops_.empty());
   epoch_ = epoch;
+  eager_bytes_ = 0;
   next_launch_.clear();
   sendable_.clear();
   credit_due_.clear();
@@ -44,10 +45,8 @@ void Exchange::pass_over(const OpKey& key) {
 
 void Exchange::cancel(const OpKey& key) {
   const auto found = ops_.find(key);
-  if (found != ops_.end()) {
-    release_eager(found->second);
-    ops_.erase(found);
-  }
+  // What was sent eagerly stays counted: the next rank may keep it parked until the next epoch.
+  if (found != ops_.end()) ops_.erase(found);
   forget_parked(key);
 }
 
@@ -97,6 +96,7 @@ void Exchange::offer_eagerly(Op& op) {
   op.reduce->raise_limit(limit);
 }
 
+// The next rank has launched the op.
 void Exchange::release_eager(Op& op) {
   eager_bytes_ -= op.eager_bytes;
   op.eager_bytes = 0;

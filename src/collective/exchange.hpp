@@ -109,7 +109,6 @@ class Exchange {
   BlockPool rollback_{limits::rollback_pool_bytes};
   std::map<OpKey, Op> ops_;
   std::unordered_map<Tag, Launch> next_launch_;  // in epoch_: launches below are known here
-  // The sender keeps to its budget; what it takes back after a void op may still be parked here.
   ParkedSegments parked_{2 * eager_.of_link};
   std::map<OpKey, std::uint32_t> parked_credit_;  // of ops not launched here yet
   SendQueue sendable_;

@@ -8,6 +8,7 @@ namespace pccl::collective {
 
 bool ParkedSegments::expect(const OpKey& op, std::uint32_t position, std::uint32_t length) {
   const std::size_t cost = limits::eager_cost(length);
+  if (bytes_ + cost > budget_) drop_before(op.epoch);
   if (contains(op, position) || bytes_ + cost > budget_) return false;
   parked_[{op, position}].bytes.resize(length);
   bytes_ += cost;

@@ -19,7 +19,8 @@ class ParkedSegments {
   // `budget`: of their eager_cost() (base/limits.hpp) together.
   explicit ParkedSegments(std::size_t budget) : budget_(budget) {}
 
-  // False: over the budget, which a peer that keeps the protocol cannot reach.
+  // False: over the budget, which a peer that keeps the protocol cannot reach. Where the budget is
+  // short, those of older epochs make room: their ops are void where a newer one comes from.
   bool expect(const OpKey& op, std::uint32_t position, std::uint32_t length);
   std::span<std::byte> destination(const OpKey& op, std::uint32_t position);  // empty: not parked
   bool contains(const OpKey& op, std::uint32_t position) const {

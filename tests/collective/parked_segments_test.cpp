@@ -94,6 +94,18 @@ TEST(ParkedSegments, AnHonestSendersBudgetFits) {
   }
 }
 
+TEST(ParkedSegments, OfOlderEpochsMakeRoom) {
+  ParkedSegments parked(3 * limits::least_eager_cost_bytes);
+  park(parked, op_key(1, 0, 4), 0, std::byte{1});
+  park(parked, op_key(1, 0, 5), 0, std::byte{2});
+  park(parked, op_key(1, 0, 5), 1, std::byte{3});
+  EXPECT_FALSE(parked.expect(op_key(1, 0, 4), 1, 10)) << "an older one does not";
+  park(parked, op_key(1, 0, 5), 2, std::byte{4});
+  EXPECT_FALSE(parked.contains(op_key(1, 0, 4), 0));
+  EXPECT_TRUE(parked.contains(op_key(1, 0, 5), 0));
+  EXPECT_FALSE(parked.expect(op_key(1, 0, 5), 3, 10));
+}
+
 TEST(ParkedSegments, AreBoundedInBytesAndNumber) {
   for (const std::uint32_t length : {0u, 1u, 1000u, largest}) {
     const std::size_t before = pccl::test::live_bytes();

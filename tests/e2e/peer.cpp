@@ -29,143 +29,15 @@
 #include <string>
 #include <thread>
 
+#include "e2e/absurd_calls.hpp"
 #include "e2e/clock.hpp"
+#include "e2e/peer_lines.hpp"
 #include "e2e/peer_state.hpp"
+#include "e2e/peer_tensor.hpp"
 #include "e2e/values.hpp"
 
 namespace e2e {
 namespace {
-
-constexpr std::array<const char*, 13> result_names{"pcclSuccess",
-                                                   "pcclNotInitialized",
-                                                   "pcclInternalError",
-                                                   "pcclInvalidArgument",
-                                                   "pcclInvalidUsage",
-                                                   "pcclTooFewPeers",
-                                                   "pcclMasterConnectionFailed",
-                                                   "pcclRankConnectionFailed",
-                                                   "pcclRankConnectionLost",
-                                                   "pcclNoSharedStateAvailable",
-                                                   "pcclPendingAsyncOps",
-                                                   "pcclUpdateTopologyFailed",
-                                                   "pcclTopologyOptimizationFailed"};
-
-std::string name_of(pcclResult_t result) {
-  return result_names.at(static_cast<std::size_t>(result));
-}
-
-class Command {
- public:
-  explicit Command(const std::string& line) {
-    std::istringstream words(line);
-    words >> name_;
-    std::string word;
-    while (words >> word) {
-      const std::size_t equals = word.find('=');
-      arguments_[word.substr(0, equals)] =
-          equals == std::string::npos ? "1" : word.substr(equals + 1);
-    }
-  }
-  const std::string& name() const { return name_; }
-  std::uint64_t number(const std::string& key, std::uint64_t otherwise = 0) const {
-    const auto found = arguments_.find(key);
-    return found == arguments_.end() ? otherwise : std::stoull(found->second);
-  }
-  std::string text(const std::string& key) const {
-    const auto found = arguments_.find(key);
-    return found == arguments_.end() ? "" : found->second;
-  }
-
- private:
-  std::string name_;
-  std::map<std::string, std::string> arguments_;
-};
-
-void print(const std::string& line) {
-  static std::mutex mutex;
-  const std::lock_guard guard(mutex);
-  std::cout << line << std::endl;
-}
-
-// "key=value" words of an answer.
-class Words {
- public:
-  template <typename Value>
-  Words& add(const char* key, const Value& value) {
-    text_ << ' ' << key << '=' << value;
-    return *this;
-  }
-  std::string text() const { return text_.str(); }
-
- private:
-  std::ostringstream text_;
-};
-
-std::uint64_t digest(const void* data, std::size_t bytes) {
-  std::uint64_t hash = 0xcbf29ce484222325ULL;
-  const auto* const octets = static_cast<const unsigned char*>(data);
-  for (std::size_t i = 0; i < bytes; ++i) hash = (hash ^ octets[i]) * 0x100000001b3ULL;
-  return hash;
-}
-
-pcclReduceDescriptor_t descriptor_of(const Command& command) {
-  pcclReduceDescriptor_t descriptor{};
-  descriptor.count = command.number("count");
-  descriptor.tag = command.number("tag");
-  descriptor.op = static_cast<pcclRedOp_t>(command.number("op"));
-  descriptor.src_descriptor.datatype =
-      static_cast<pcclDataType_t>(command.number("type", pcclFloat));
-  return descriptor;
-}
-
-// The buffers of one op, and what is to be found in them afterwards.
-class Tensor {
- public:
-  Tensor(const pcclReduceDescriptor_t& descriptor, bool in_place, std::uint32_t id,
-         std::uint32_t world, std::uint64_t seed)
-      : descriptor_(descriptor), world_(world), seed_(seed) {
-    const pcclDataType_t type = descriptor.src_descriptor.datatype;
-    const std::size_t element = size_of(type), count = descriptor.count;
-    input_.resize(count * element);
-    for (std::size_t i = 0; i < count; ++i)
-      put(input_.data() + i * element, type, input(id, world, i, seed, type, descriptor.op));
-    send_ = input_;
-    if (!in_place) receive_.assign(input_.size(), std::byte{0x5a});
-    in_place_ = in_place;
-  }
-  void* send() { return send_.data(); }
-  void* receive() { return in_place_ ? send_.data() : receive_.data(); }
-  const pcclReduceDescriptor_t& descriptor() const { return descriptor_; }
-
-  void report(pcclResult_t result, Words& words) const {
-    const auto& output = in_place_ ? send_ : receive_;
-    if (result == pcclSuccess) {
-      words.add("right", is_right(output)).add("digest", digest(output.data(), output.size()));
-      if (!in_place_) words.add("intact", send_ == input_);
-    } else {
-      words.add("intact", send_ == input_);
-    }
-  }
-  bool is_right() const { return is_right(in_place_ ? send_ : receive_); }
-
- private:
-  bool is_right(const std::vector<std::byte>& output) const {
-    const pcclDataType_t type = descriptor_.src_descriptor.datatype;
-    const std::size_t element = size_of(type);
-    std::byte right[8];
-    for (std::size_t i = 0; i < descriptor_.count; ++i) {
-      put(right, type, expected(world_, i, seed_, type, descriptor_.op));
-      if (std::memcmp(right, output.data() + i * element, element) != 0) return false;
-    }
-    return true;
-  }
-
-  pcclReduceDescriptor_t descriptor_;
-  std::uint32_t world_;
-  std::uint64_t seed_;
-  bool in_place_ = false;
-  std::vector<std::byte> input_, send_, receive_;
-};
 
 class Peer {
  public:
@@ -525,35 +397,9 @@ class Peer {
     return result;
   }
 
-  // Arguments that no program means: each must be refused, and nothing else happen.
   pcclResult_t absurd(const Command&, Words& words) {
-    std::uint32_t number = 1, result = 0;
-    pcclReduceDescriptor_t good{};
-    good.count = 1;
-    good.src_descriptor.datatype = pcclUint32;
-    pcclReduceDescriptor_t huge = good, type = good, op = good, quantized = good;
-    huge.count = ~std::size_t{0};
-    const unsigned nonsense = 4711;
-    std::memcpy(&type.src_descriptor.datatype, &nonsense, sizeof nonsense);
-    std::memcpy(&op.op, &nonsense, sizeof nonsense);
-    std::memcpy(&quantized.quantization_options.algorithm, &nonsense, sizeof nonsense);
-    std::size_t refused = 0, tried = 0;
-    const auto expect = [&](pcclResult_t got) {
-      ++tried;
-      refused += got == pcclInvalidArgument ? 1 : 0;
-    };
-    for (const auto* wrong : {&huge, &type, &op, &quantized})
-      expect(pcclAllReduce(&number, &result, wrong, comm_, nullptr));
-    expect(pcclAllReduce(nullptr, &result, &good, comm_, nullptr));
-    expect(pcclAllReduce(&number, nullptr, &good, comm_, nullptr));
-    expect(pcclAllReduce(&number, &result, nullptr, comm_, nullptr));
-    expect(pcclAllReduce(&number, &result, &good, nullptr, nullptr));
-    expect(pcclAllReduceAsync(&number, &result, &good, comm_, nullptr));
-    expect(pcclAwaitAsyncReduce(nullptr, nullptr));
-    expect(pcclUpdateTopology(nullptr));
-    expect(pcclArePeersPending(comm_, nullptr));
-    expect(pcclConnect(nullptr));
-    words.add("refused", refused).add("tried", tried);
+    const AbsurdCalls calls = make_absurd_calls(comm_);
+    words.add("refused", calls.refused).add("tried", calls.tried);
     return pcclSuccess;
   }
 

@@ -1,7 +1,7 @@
 // Looking again for a moment before going to sleep: to be woken costs a few tens of microseconds,
 // more than much of what an op waits for on short paths. How long waits are is not known before, so
 // what came of the last ones decides: after a look in vain the next wait sleeps at once, then the
-// next two, four, ... A core that others want is no place to spin: a yield that takes long ends it.
+// next two, four, eight. Each look yields first, so that a core goes to whoever else wants it.
 #pragma once
 
 #include <sched.h>
@@ -38,21 +38,16 @@ class BriefSpin {
   }
 
  private:
-  static constexpr std::chrono::microseconds longest{50};
-  static constexpr std::chrono::microseconds uncontended_yield{5};
-  static constexpr int most_sleeps = 64;
+  static constexpr std::chrono::microseconds longest{150};
+  static constexpr int most_sleeps = 8;
 
   template <typename Ready>
   bool look(Ready ready) {
-    Instant now = clock_();
-    const Instant end = now + longest;
-    while (now < end) {
-      const Instant before = now;
+    const Instant end = clock_() + longest;
+    do {
       yield_();
-      now = clock_();
       if (ready()) return true;
-      if (now - before > uncontended_yield) return false;
-    }
+    } while (clock_() < end);
     return false;
   }
 

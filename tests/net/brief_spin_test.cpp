@@ -37,11 +37,11 @@ TEST_F(BriefSpinTest, FindsWhatComesSoon) {
 }
 
 TEST_F(BriefSpinTest, GivesUpAfterAMoment) {
-  EXPECT_EQ(in_vain(), 50) << "microseconds, one a look";
+  EXPECT_EQ(in_vain(), 150) << "microseconds, one a look";
 }
 
 TEST_F(BriefSpinTest, SleepsLongerEachTimeItLooksInVain) {
-  for (const int sleeps : {1, 2, 4, 8, 16, 32, 64, 64, 64}) {
+  for (const int sleeps : {1, 2, 4, 8, 8, 8}) {
     EXPECT_GT(in_vain(), 0);
     for (int slept = 0; slept < sleeps; ++slept) EXPECT_EQ(in_vain(), 0) << slept;
   }
@@ -49,9 +49,9 @@ TEST_F(BriefSpinTest, SleepsLongerEachTimeItLooksInVain) {
   EXPECT_TRUE(wait(3)) << "one success, and every wait looks again";
 }
 
-TEST_F(BriefSpinTest, LeavesACoreThatOthersWant) {
+TEST_F(BriefSpinTest, LooksLessOftenWhereOthersWantTheCore) {
   yield_takes = 20us;
-  EXPECT_EQ(in_vain(), 1);
+  EXPECT_EQ(in_vain(), 8);
   EXPECT_EQ(in_vain(), 0);
 }
 

@@ -1,6 +1,7 @@
 #include "net/control_channel.hpp"
 
 #include <array>
+#include <utility>
 
 namespace pccl::net {
 
@@ -42,15 +43,29 @@ struct ControlChannel::State : std::enable_shared_from_this<State> {
     if (stream.open()) wait_readable();
   }
 
-  void send(Term term, const wire::Message& message) {
-    if (!stream.open() || farewell) return;
+  bool put(Term term, const wire::Message& message) {
+    if (!stream.open() || farewell) return false;
     wire::encode(queue, term, message);
-    if (queue.size() - written > queue_limit_bytes)
-      return fail("it does not read what is sent to it");
-    if (waiting_writable || flush_posted) return;
-    if (!batches || !stream.loop().has_more_to_do()) return flush();
+    if (queue.size() - written <= queue_limit_bytes) return true;
+    fail("it does not read what is sent to it");
+    return false;
+  }
+
+  void send_at_leisure(Term term, const wire::Message& message) {
+    if (!put(term, message) || std::exchange(flush_before_sleep, true)) return;
+    stream.loop().before_sleep([weak = weak_from_this()] {
+      const auto state = weak.lock();
+      if (!state) return;
+      state->flush_before_sleep = false;
+      if (!state->waiting_writable && !state->flush_posted) state->flush();
+    });
+  }
+
+  void send(Term term, const wire::Message& message) {
+    if (!put(term, message) || waiting_writable || flush_posted) return;
+    if (!batches) return flush();
     flush_posted = true;
-    stream.loop().post([weak = weak_from_this()] {
+    stream.loop().soon([weak = weak_from_this()] {
       const auto state = weak.lock();
       if (!state) return;
       state->flush_posted = false;
@@ -92,7 +107,7 @@ struct ControlChannel::State : std::enable_shared_from_this<State> {
   std::vector<std::byte> queue;
   std::size_t written = 0;
   bool waiting_writable = false;
-  bool batches = false, flush_posted = false;
+  bool batches = false, flush_posted = false, flush_before_sleep = false;
   bool farewell = false;
   bool released = false;
   bool dead = false;
@@ -123,6 +138,11 @@ void ControlChannel::batch_sends() {
 void ControlChannel::send(Term term, const wire::Message& message) {
   const auto keep = state_;
   keep->send(term, message);
+}
+
+void ControlChannel::send_at_leisure(Term term, const wire::Message& message) {
+  const auto keep = state_;
+  keep->send_at_leisure(term, message);
 }
 
 void ControlChannel::close_after_sending() {

@@ -29,6 +29,8 @@ class ControlChannel {
   // From now on what is sent while the loop has more to do goes out together, at the end of it.
   void batch_sends();
   void send(Term term, const wire::Message& message);
+  // With the next message, or when the loop has nothing else to do.
+  void send_at_leisure(Term term, const wire::Message& message);
   // Delivers no more frames; ends when what is queued has gone out and the other side has ended,
   // too. A close before that would answer whatever still arrives with a reset, which can overtake
   // the farewell: the owner decides how long it is worth waiting.

@@ -36,7 +36,8 @@ void Loop::run() {
   pthread_setname_np(pthread_self(), "pccl-loop");
   while (!asio_->context.stopped()) {
     asio_->turns.take();
-    while (!asio_->turns.lent() && asio_->context.run_one() > 0) {
+    run_left(asio_->for_next_turn);
+    while (!asio_->turns.lent() && run_one()) {
     }
     asio_->turns.give();
   }
@@ -44,11 +45,43 @@ void Loop::run() {
 
 void Loop::run_until(const std::function<bool()>& done, const std::function<Takeover()>& takeover) {
   if (!asio_->turns.try_take_as_caller()) return;
+  run_left(asio_->for_next_turn);
   asio::io_context& context = asio_->context;
   const auto ran_one = [&] { return context.poll_one() > 0; };
-  while (!done() && (ran_one() || asio_->spin.until(ran_one) || context.run_one() > 0)) {
+  while (!done() && (ran_one() || asio_->spin.until(ran_one) || run_one())) {
   }
   asio_->turns.give_as_caller(takeover());
+}
+
+// Sleeps when there is nothing else to do. False: stopped.
+bool Loop::run_one() {
+  if (asio_->before_sleep.any()) {
+    if (asio_->context.poll_one() > 0) return true;
+    run_left(asio_->before_sleep);
+  }
+  return asio_->context.run_one() > 0;
+}
+
+void Loop::run_left(LeftTasks& tasks) {
+  if (!tasks.any()) return;
+  const Hold hold(*this);
+  tasks.run();
+}
+
+bool Loop::runs_here() const {
+  return asio_->context.get_executor().running_in_this_thread();
+}
+
+// Whoever takes the loop after the task has been left sees it; else somebody has it already.
+void Loop::soon(std::function<void()> task) {
+  if (runs_here()) return post(std::move(task));
+  asio_->for_next_turn.leave(std::move(task));
+  if (!asio_->turns.nobody_runs()) asio_->for_next_turn.run();
+}
+
+void Loop::before_sleep(std::function<void()> task) {
+  asio_->before_sleep.leave(std::move(task));
+  if (!runs_here() && !asio_->turns.nobody_runs()) asio_->before_sleep.run();
 }
 
 void Loop::caller_answered(Takeover takeover) {
@@ -59,10 +92,6 @@ void Loop::caller_answered(Takeover takeover) {
 
 void Loop::leave_work() {
   asio_->turns.note_ops_in_flight();
-}
-
-bool Loop::has_more_to_do() const {
-  return asio_->context.get_executor().running_in_this_thread() || asio_->turns.left_with_ops();
 }
 
 void Loop::stop() noexcept {

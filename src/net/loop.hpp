@@ -35,9 +35,11 @@ class Loop {
   // Holding the loop: an op was launched that nobody waits for yet. A thread that runs the loop is
   // sure to come soon.
   void leave_work();
-  // Holding the loop: this thread runs it, or another will soon. What is posted comes after all
-  // that is ready now.
-  bool has_more_to_do() const;
+  // Holding the loop: runs `task`, holding it, after all that is ready now, or before the loop
+  // sleeps. When nobody runs the loop, whoever does next begins with what is to be done soon. When
+  // another thread runs it, which may be asleep: at once.
+  void soon(std::function<void()> task);
+  void before_sleep(std::function<void()> task);
 
   // Owns the loop for its lifetime: waits for the handler that is running, first come first served.
   // Arithmetic in it is the standard one.
@@ -75,6 +77,12 @@ class Loop {
   Asio& asio() { return *asio_; }
 
  private:
+  class LeftTasks;
+
+  bool run_one();
+  bool runs_here() const;
+  void run_left(LeftTasks& tasks);
+
   std::unique_ptr<Asio> asio_;
 };
 

@@ -4,9 +4,13 @@
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 #include "net/brief_spin.hpp"
 #include "net/file_descriptor.hpp"
@@ -35,12 +39,32 @@ class FairLock {
   std::uint64_t next_ = 0, serving_ = 0;
 };
 
+// What is left to whoever runs the loop.
+class Loop::LeftTasks {
+ public:
+  bool any() const { return any_; }
+  // Holding the loop.
+  void leave(std::function<void()> task) {
+    tasks_.push_back(std::move(task));
+    any_ = true;
+  }
+  void run() {
+    any_ = false;
+    for (const auto& task : std::exchange(tasks_, {})) task();
+  }
+
+ private:
+  std::vector<std::function<void()>> tasks_;
+  std::atomic<bool> any_ = false;
+};
+
 struct Loop::Asio {
   asio::io_context context;
   asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
   LoopTurns turns;
   BriefSpin spin;  // of the caller that runs the loop
   FairLock lock;
+  LeftTasks for_next_turn, before_sleep;
   FileDescriptor stop_event;  // an eventfd: writing to it is all that stop() does
   asio::posix::stream_descriptor stop_waiter{context};
 };

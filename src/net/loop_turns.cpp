@@ -12,8 +12,7 @@ void LoopTurns::take() {
   bool may_be_called = lent_;
   while (may_be_called && !recalled_) {
     called_in_lease_ = false;
-    given_.wait_for(guard, ops_in_flight_ ? lease_beside_ops : lease,
-                    [this] { return recalled_; });
+    given_.wait_for(guard, ops_in_flight_ ? lease_beside_ops : lease, [this] { return recalled_; });
     if (runner_ == Runner::caller && !recalled_)
       wait_for_caller();
     else
@@ -51,9 +50,9 @@ void LoopTurns::note_ops_in_flight() {
   ops_in_flight_ = true;
 }
 
-bool LoopTurns::left_with_ops() const {
+bool LoopTurns::nobody_runs() const {
   const std::lock_guard guard(mutex_);
-  return runner_ == Runner::nobody && ops_in_flight_;
+  return runner_ == Runner::nobody;
 }
 
 bool LoopTurns::another_caller_runs() const {

@@ -33,8 +33,8 @@ class LoopTurns {
   void lend() { lent_ = true; }
   bool lent() const { return lent_; }
   void note_ops_in_flight();         // beside a loop that nobody may be running
-  bool left_with_ops() const;        // nobody runs the loop, and ops are in flight
   bool another_caller_runs() const;  // a caller, and not this thread
+  bool nobody_runs() const;          // for the moment: the loop thread is sure to come
 
  private:
   enum class Runner { nobody, loop_thread, caller };

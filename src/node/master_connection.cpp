@@ -1,6 +1,7 @@
 #include "node/master_connection.hpp"
 
 #include <utility>
+#include <variant>
 
 #include "base/limits.hpp"
 
@@ -38,8 +39,15 @@ void MasterConnection::connected(net::FileDescriptor socket, const std::string& 
   callbacks_.on_reached();
 }
 
+// Nobody waits to hear that an op has begun which the members carry out among themselves: most
+// often that goes with the news that it is done.
 void MasterConnection::send(Term term, const wire::Message& message) {
-  if (channel_) channel_->send(term, message);
+  if (!channel_) return;
+  const auto* const begin = std::get_if<wire::OpBegin>(&message);
+  if (begin != nullptr && begin->descriptor.algorithm != Algorithm::star)
+    channel_->send_at_leisure(term, message);
+  else
+    channel_->send(term, message);
 }
 
 void MasterConnection::close_after_sending() {

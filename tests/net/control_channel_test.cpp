@@ -2,6 +2,7 @@
 #include "net/control_channel.hpp"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -85,11 +86,39 @@ TEST_F(ControlChannelTest, MessagesOfOneTurnGoOutTogether) {
 
 TEST_F(ControlChannelTest, OutsideATurnNothingWaits) {
   channel_->batch_sends();
+  in_a_turn([] {});  // its thread has the loop
   {
     const Loop::Hold hold(loop_);
     send(1);
     EXPECT_EQ(writes(), Counts{1});
   }
+}
+
+TEST_F(ControlChannelTest, WhatHasLeisureGoesWithTheNextMessage) {
+  in_a_turn([&] {
+    channel_->send_at_leisure(Term{1}, wire::Heartbeat{});
+    channel_->send_at_leisure(Term{1}, wire::Heartbeat{});
+    EXPECT_EQ(writes(), Counts{});
+    send(1);
+  });
+  EXPECT_EQ(writes(), Counts{3});
+}
+
+TEST_F(ControlChannelTest, WhatHasLeisureGoesBeforeTheLoopSleeps) {
+  in_a_turn([&] {
+    for (int message = 0; message < 3; ++message)
+      channel_->send_at_leisure(Term{1}, wire::Heartbeat{});
+  });
+  pollfd coming{other_end_.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&coming, 1, 10'000), 1);
+  EXPECT_EQ(writes(), Counts{3});
+}
+
+TEST_F(ControlChannelTest, OutsideATurnLeisureIsOver) {
+  in_a_turn([] {});
+  const Loop::Hold hold(loop_);
+  channel_->send_at_leisure(Term{1}, wire::Heartbeat{});
+  EXPECT_EQ(writes(), Counts{1});
 }
 
 TEST_F(ControlChannelTest, AFarewellTakesWithItWhatWaits) {

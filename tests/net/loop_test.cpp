@@ -8,6 +8,7 @@
 #include <cfenv>
 #include <functional>
 #include <future>
+#include <string>
 #include <thread>
 
 namespace pccl::net {
@@ -116,6 +117,40 @@ TEST_F(LoopTest, ACallerThatRunsItSeesAnAnswerFromAnotherThread) {
         nobody_waits);
   }
   other.join();
+}
+
+// Whether anybody runs the loop when the task is left, and who, is up to the threads.
+TEST_F(LoopTest, WhatIsLeftIsDoneWhoeverRunsIt) {
+  using Leave = void (Loop::*)(std::function<void()>);
+  for (const Leave leave : {&Loop::soon, &Loop::before_sleep})
+    for (int round = 0; round < 200; ++round) {
+      if (round % 2 == 0) lend();
+      std::promise<void> done;
+      {
+        const Loop::Hold hold(loop_);
+        (loop_.*leave)([&] { done.set_value(); });
+      }
+      if (round % 4 == 0) loop_.run_until([] { return true; }, nobody_waits);
+      done.get_future().get();
+    }
+}
+
+TEST_F(LoopTest, WhatIsLeftWithinATurnIsDoneAfterAllThatIsReady) {
+  std::string order;
+  std::promise<void> slept;
+  loop_.post([&] {
+    loop_.before_sleep([&] {
+      order += 's';
+      slept.set_value();
+    });
+    loop_.soon([&] { order += '3'; });
+    loop_.post([&] { order += '4'; });
+    order += '1';
+    loop_.soon([&] { order += '5'; });
+    order += '2';
+  });
+  slept.get_future().get();
+  EXPECT_EQ(order, "12345s");
 }
 
 TEST_F(LoopTest, AStoppedLoopReturnsToItsCaller) {

@@ -61,7 +61,7 @@ inline constexpr std::size_t remembered_removals = 256;
 // A segment: small enough to stay in a core's L2 between receive, reduce and send, large enough
 // that its header and one wake-up cost nothing (benchmarks/all_reduce_perf).
 inline constexpr std::size_t segment_bytes = 256 << 10;
-inline constexpr std::size_t smallest_segment_bytes = 64 << 10;
+inline constexpr std::size_t smallest_segment_bytes = 128 << 10;
 // Segments of an op that a sender has under way before it needs an earlier one back
 // (plan/ring_schedule): the first on short links; on long ones as many as are on their way at this
 // rate, up to the second.

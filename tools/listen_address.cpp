@@ -65,7 +65,7 @@ std::string numeric(const ccoip_socket_address_t& address) {
     return std::string(host) + ":" + port;
   }
   inet_ntop(AF_INET6, address.inet.ipv6.data, host, sizeof host);
-  return "[" + std::string(host) + "]:" + port;
+  return std::string("[") + host + "]:" + port;
 }
 
 }  // namespace
@@ -79,7 +79,7 @@ ListenAddress resolve(const std::string& text) {
   }
   const std::optional<std::uint16_t> port = port_of(parts->port);
   if (!port) {
-    result.error = "'" + std::string(parts->port) + "' is not a port from 1 to 65535";
+    result.error = std::string("'").append(parts->port) + "' is not a port from 1 to 65535";
     return result;
   }
   const std::string host(parts->host.empty() ? "0.0.0.0" : parts->host);

@@ -1,7 +1,5 @@
 #include "collective/parked_segments.hpp"
 
-#include <limits>
-
 #include "base/limits.hpp"
 
 namespace pccl::collective {

@@ -1,6 +1,5 @@
 // Whose segment goes next among the ops that have one. The op with the fewest bytes left: a small
-// op passes a large one by, and of ops of one size one after the other has its partial sums in the
-// caches instead of all at once. Every eighth segment is of the op with the most bytes left, which
+// op passes a large one by. Every eighth segment is of the op with the most bytes left, which
 // so moves on however many small ones come.
 #pragma once
 

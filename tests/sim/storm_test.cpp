@@ -21,8 +21,6 @@ std::uint64_t storms() {
   if (wanted != nullptr) return std::strtoull(wanted, nullptr, 10);
 #if defined(__SANITIZE_ADDRESS__)
   return 150;  // ten times slower
-#elif defined(__SANITIZE_THREAD__)
-  return 30;  // slower still; what could race are two storms
 #else
   return 2000;
 #endif

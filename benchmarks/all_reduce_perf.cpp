@@ -94,14 +94,17 @@ class PcclWorkload : public bench::Workload {
                   "pcclAllReduce");
   }
   std::optional<bench::Way> way() override {
-    int star_bytes = 0;
-    peer_.require(pcclGetAttribute(peer_.comm(), PCCL_ATTRIBUTE_STAR_BYTES, &star_bytes),
-                  "pcclGetAttribute");
     const std::size_t bytes_of_a_call =
         descriptor_.count * bench::size_of(options_.type()) / calls_;
-    return bench::Way{
-        .algorithm = bytes_of_a_call <= static_cast<std::size_t>(star_bytes) ? "star" : "ring",
-        .bytes_sent = info_.tx_bytes * calls_};
+    const auto within = [&](pcclAttribute_t limit) {
+      return bytes_of_a_call <= static_cast<std::size_t>(attribute(limit));
+    };
+    const bool star = within(PCCL_ATTRIBUTE_STAR_BYTES);
+    const bool exchange = !quantized_ && within(PCCL_ATTRIBUTE_EXCHANGE_BYTES);
+    return bench::Way{.algorithm = star       ? "star"
+                                   : exchange ? "exchange"
+                                              : "ring",
+                      .bytes_sent = info_.tx_bytes * calls_};
   }
   std::size_t count_wrong() override {
     if (const auto found = deviation()) return found->beyond;
@@ -114,6 +117,11 @@ class PcclWorkload : public bench::Workload {
   }
 
  private:
+  int attribute(pcclAttribute_t which) {
+    int value = 0;
+    peer_.require(pcclGetAttribute(peer_.comm(), which, &value), "pcclGetAttribute");
+    return value;
+  }
   void* input() const { return in_place_ ? output_.data() : input_.data(); }
 
   // The same elements as so many calls that are in flight at once.

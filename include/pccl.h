@@ -107,6 +107,9 @@ typedef enum pcclAttribute_t {
 /* Bytes of the largest all-reduce that now goes through the master in one round trip ("star"); larger ones
  * pass from neighbour to neighbour ("ring"). Follows from the group's size and its measured distances; 0: alone. */
 #define PCCL_ATTRIBUTE_STAR_BYTES ((pcclAttribute_t)5)
+/* Bytes of the largest all-reduce that the two members of a group send each other whole instead of taking the
+ * ring ("exchange"), unless it is quantized; INT_MAX: all; 0: a larger group, or alone. */
+#define PCCL_ATTRIBUTE_EXCHANGE_BYTES ((pcclAttribute_t)6)
 
 /* Accepted for compatibility; has no effect. */
 typedef enum pcclDistributionHint_t {

@@ -1,6 +1,7 @@
 #include "api/communicator.hpp"
 
 #include <algorithm>
+#include <climits>
 
 #include "api/address.hpp"
 #include "api/enums.hpp"
@@ -98,7 +99,7 @@ Outcome pcclComm_t::run_connect() {
   options.peer_timeout = pccl::peer_timeout_from_environment();
   options.master_timeout = pccl::master_timeout_from_environment();
   options.shared_memory = pccl::shared_memory_from_environment();
-  options.star_up_to = pccl::star_bytes_from_environment();
+  options.algorithm = pccl::algorithm_from_environment();
   options.connect_timeout = pccl::connect_timeout_from_environment();
   const auto node = std::make_shared<PeerNode>(options);
   {
@@ -202,7 +203,7 @@ pcclResult_t pcclGetAttribute(const pcclComm_t* comm, pcclAttribute_t attribute,
   return with_communicator("pcclGetAttribute", comm, [&](pcclComm_t& communicator) {
     const unsigned wanted = raw(attribute);
     if (out == nullptr) return invalid_argument("attribute_out is NULL");
-    if (wanted < PCCL_ATTRIBUTE_GLOBAL_WORLD_SIZE || wanted > raw(PCCL_ATTRIBUTE_STAR_BYTES))
+    if (wanted < PCCL_ATTRIBUTE_GLOBAL_WORLD_SIZE || wanted > raw(PCCL_ATTRIBUTE_EXCHANGE_BYTES))
       return invalid_argument("unknown attribute " + std::to_string(wanted));
     const std::shared_ptr<PeerNode> peer = communicator.accepted_node();
     if (peer == nullptr) return invalid_usage("not connected");
@@ -220,8 +221,11 @@ pcclResult_t pcclGetAttribute(const pcclComm_t* comm, pcclAttribute_t attribute,
       case PCCL_ATTRIBUTE_LARGEST_PEER_GROUP_WORLD_SIZE:
         *out = static_cast<int>(seen.largest_group_world_size);
         break;
-      default:
+      case PCCL_ATTRIBUTE_STAR_BYTES:
         *out = static_cast<int>(seen.star_bytes);
+        break;
+      default:
+        *out = static_cast<int>(std::min<std::size_t>(seen.exchange_bytes, INT_MAX));
         break;
     }
     return success();

@@ -1,18 +1,36 @@
 // How the values of an all-reduce travel.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 
 namespace pccl {
 
 enum class Algorithm : std::uint8_t {
-  ring = 0,  // in segments, from neighbour to neighbour
-  star = 1,  // through the master
+  ring = 0,      // in segments, from neighbour to neighbour
+  star = 1,      // through the master
+  exchange = 2,  // in segments, two peers to each other
 };
-inline constexpr std::uint8_t algorithm_count = 2;
+inline constexpr std::uint8_t algorithm_count = 3;
 
 constexpr const char* name_of(Algorithm algorithm) {
-  return algorithm == Algorithm::star ? "star" : "ring";
+  switch (algorithm) {
+    case Algorithm::star:
+      return "star";
+    case Algorithm::exchange:
+      return "exchange";
+    default:
+      return "ring";
+  }
 }
+
+// What the environment asks for in place of what is faster (PCCL_ALGORITHM).
+struct AlgorithmWish {
+  std::optional<std::size_t> star_up_to{};  // bytes; none: as the costs say
+  std::optional<bool> exchange{};           // where it is possible; none: as the costs say
+
+  bool operator==(const AlgorithmWish&) const = default;
+};
 
 }  // namespace pccl

@@ -60,14 +60,16 @@ bool shared_memory_from_environment() {
   return environment_number("PCCL_SHM", 1, 0, 1) == 1;
 }
 
-std::optional<std::size_t> star_bytes_from_environment() {
+AlgorithmWish algorithm_from_environment() {
   const char* const text = std::getenv("PCCL_ALGORITHM");
   const std::string_view name = text == nullptr ? "" : text;
-  if (name == "ring") return 0;
-  if (name == "star") return limits::star_bytes;
+  if (name == "ring") return {.star_up_to = 0, .exchange = false};
+  if (name == "star") return {.star_up_to = limits::star_bytes};
+  if (name == "exchange") return {.star_up_to = 0, .exchange = true};
   if (!name.empty() && name != "auto")
-    log()->warn("PCCL_ALGORITHM=\"{}\" is none of auto, ring and star: auto is taken", name);
-  return std::nullopt;
+    log()->warn("PCCL_ALGORITHM=\"{}\" is none of auto, ring, star and exchange: auto is taken",
+                name);
+  return {};
 }
 
 std::string congestion_control_from_environment() {

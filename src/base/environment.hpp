@@ -2,11 +2,10 @@
 // users is docs/environment.md.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 
+#include "base/algorithm.hpp"
 #include "base/time.hpp"
 
 namespace pccl {
@@ -26,8 +25,7 @@ bool remove_stragglers_from_environment();      // PCCL_REMOVE_STRAGGLERS
 
 bool shared_memory_from_environment();  // PCCL_SHM, default 1
 
-// PCCL_ALGORITHM: bytes up to which the star is taken; default none: what is faster.
-std::optional<std::size_t> star_bytes_from_environment();
+AlgorithmWish algorithm_from_environment();  // PCCL_ALGORITHM, default auto: what is faster
 
 std::string congestion_control_from_environment();  // PCCL_CONGESTION_CONTROL, default cubic
 std::string state_file_from_environment();          // PCCL_STATE_FILE, default none

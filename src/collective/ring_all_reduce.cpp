@@ -17,19 +17,22 @@ constexpr std::size_t shared_scratch_blocks = limits::shared_scratch_bytes / lim
 }  // namespace
 
 plan::RingSchedule schedule_of(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
-                               const Operand& operand, Duration rtt) {
+                               const Operand& operand, Duration rtt, bool exchange) {
   std::size_t element_bytes = size_of(operand.type);
   if (!operand.quantization)
-    return plan::RingSchedule::choose(rank, world, count, element_bytes, rtt);
+    return plan::RingSchedule::choose(rank, world, count, element_bytes,
+                                      {.rtt = rtt, .exchange = exchange});
+  PCCL_INVARIANT(!exchange);
   const auto bytes_of_codes = [&] {
     return SegmentCoder::bytes(operand.type, operand.quantization,
                                limits::segment_bytes / element_bytes);
   };
   // Codes may be wider than the elements, and bring their ranges.
   while (bytes_of_codes() > limits::segment_bytes) element_bytes *= 2;
-  return plan::RingSchedule::choose(
-      rank, world, count, element_bytes, rtt,
-      static_cast<double>(bytes_of_codes()) / static_cast<double>(limits::segment_bytes));
+  return plan::RingSchedule::choose(rank, world, count, element_bytes,
+                                    {.rtt = rtt,
+                                     .wire_share = static_cast<double>(bytes_of_codes()) /
+                                                   static_cast<double>(limits::segment_bytes)});
 }
 
 RingAllReduce::RingAllReduce(const plan::RingSchedule& schedule, const Operand& operand,
@@ -37,11 +40,11 @@ RingAllReduce::RingAllReduce(const plan::RingSchedule& schedule, const Operand& 
     : schedule_(schedule),
       operand_(operand),
       element_bytes_(size_of(operand.type)),
-      too_large_for_caches_(schedule.count() * element_bytes_ >= limits::cached_bytes),
       scratch_(scratch),
       rollback_(rollback),
       receiving_(schedule.positions(), Progress::awaited) {
   if (operand.quantization) coder_.emplace(operand.type, operand.op, operand.quantization);
+  if (schedule.exchanges() && in_place()) unsent_.assign(schedule.positions(), true);
 }
 
 bool RingAllReduce::can_send() const {
@@ -93,6 +96,9 @@ void RingAllReduce::sent(std::uint32_t position) {
   encoded_.erase(position);
   const auto source = schedule_.needs(position);
   if (source && held_for_sending(*source)) release(*source);
+  if (unsent_.empty()) return;
+  unsent_[position] = false;
+  if (receiving_[position] == Progress::held) take_in(position);
 }
 
 void RingAllReduce::raise_limit(std::uint32_t limit) {
@@ -125,6 +131,11 @@ void RingAllReduce::arrived(std::uint32_t position) {
   rx_bytes_ += wire_bytes(range.count);
   ++arrived_count_;
   receiving_[position] = Progress::held;
+  if (!input_is_unsent(position)) take_in(position);
+}
+
+void RingAllReduce::take_in(std::uint32_t position) {
+  const plan::Range range = schedule_.received(position);
   if (coder_)
     arrived_as_codes(position, range);
   else
@@ -147,10 +158,11 @@ std::size_t RingAllReduce::absorb(std::uint32_t position, std::size_t offset,
   if (coder_) return 0;
   const plan::Transfer transfer = schedule_.transfer(position);
   if (!schedule_.reduces(transfer)) {
-    if (!too_large_for_caches_ || schedule_.feeds(position)) return 0;
+    if (!too_large_for_caches() || schedule_.feeds(position)) return 0;
     kernels::copy_past_caches(destination(position).data() + offset, here.data(), here.size());
     return here.size();
   }
+  if (input_is_unsent(position)) return 0;
   const std::size_t whole = here.size() - here.size() % element_bytes_;
   std::size_t& absorbed = absorbed_[position];
   if (whole == 0 || offset != absorbed) return 0;
@@ -190,6 +202,14 @@ bool RingAllReduce::held_for_sending(std::uint32_t position) const {
   const plan::Transfer transfer = schedule_.transfer(position);
   if (coder_) return schedule_.feeds(position).has_value();
   return schedule_.reduces(transfer) && !schedule_.completes(transfer);
+}
+
+bool RingAllReduce::input_is_unsent(std::uint32_t position) const {
+  return !unsent_.empty() && unsent_[position];
+}
+
+bool RingAllReduce::too_large_for_caches() const {
+  return schedule_.count() * element_bytes_ >= limits::cached_bytes;
 }
 
 void RingAllReduce::release(std::uint32_t position) {

@@ -10,6 +10,10 @@
 // the ring (the rank that has sent least can always go on); more only evens out differences in
 // speed.
 //
+// In an exchange of two ranks every segment that comes is reduced into the result at once. In place
+// that would overwrite what is still to be sent: such a segment waits in its block until its
+// counterpart has gone. Who has sent least never waits: below its limit it can always send.
+//
 // Of a quantized op every segment travels and is held as codes (segment_coder.hpp): it is encoded
 // when its first sender claims it, and decoded into the receive buffer by everybody, who completes
 // it included. With error feedback every rank encodes what it has lost the last time as well
@@ -43,7 +47,7 @@ struct Operand {
 
 // Segments that fit into a block, however the elements travel.
 plan::RingSchedule schedule_of(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
-                               const Operand& operand, Duration rtt = {});
+                               const Operand& operand, Duration rtt = {}, bool exchange = false);
 
 class RingAllReduce {
  public:
@@ -86,10 +90,13 @@ class RingAllReduce {
   enum class Progress : std::uint8_t { awaited, arriving, held, released };
 
   std::size_t wire_bytes(std::uint64_t elements) const;
+  void take_in(std::uint32_t position);
   void arrived_in_full(std::uint32_t position, const plan::Range& range);
   void combine(std::uint32_t position, std::size_t offset, std::span<const std::byte> incoming);
   void arrived_as_codes(std::uint32_t position, const plan::Range& range);
   bool held_for_sending(std::uint32_t position) const;
+  bool input_is_unsent(std::uint32_t position) const;
+  bool too_large_for_caches() const;
   void release(std::uint32_t position);
   std::byte* result_at(const plan::Range& range) const;
   const std::byte* input_at(const plan::Range& range) const;
@@ -99,7 +106,6 @@ class RingAllReduce {
   plan::RingSchedule schedule_;
   Operand operand_;
   std::size_t element_bytes_;
-  bool too_large_for_caches_;
   std::optional<SegmentCoder> coder_;  // of a quantized op
   BlockPool& scratch_;
   Rollback rollback_;
@@ -108,6 +114,7 @@ class RingAllReduce {
   std::uint32_t sent_count_ = 0;  // positions wholly handed to the kernel
   std::uint32_t send_limit_ = 0;
   std::vector<Progress> receiving_;  // by position
+  std::vector<bool> unsent_;         // by position; empty unless an exchange in place
   std::unordered_map<std::uint32_t, BlockPool::Block>
       blocks_;  // arriving or held; reducing steps only, unless quantized
   std::unordered_map<std::uint32_t, std::size_t> absorbed_;      // bytes of who is arriving

@@ -56,7 +56,7 @@ void MasterMachine::on_op_begin(Peer& peer, const wire::OpBegin& begin) {
   op.late = false;
   record(op, peer, "began");
   const bool ignored =
-      mutant(Mutant::mismatch_ignored) && !star && op.descriptor.algorithm == wire::Algorithm::ring;
+      mutant(Mutant::mismatch_ignored) && !star && op.descriptor.algorithm != wire::Algorithm::star;
   if (op.descriptor != begin.descriptor && !ignored) {
     const std::string why =
         fmt::format("{}: {} calls with {}, {} with {}", to_string(begin.op), op.first_to_begin,

@@ -24,10 +24,10 @@ Overloaded(Cases...) -> Overloaded<Cases...>;  // clang 16 does not know it from
 
 }  // namespace
 
-PeerCore::PeerCore(const membership::PeerSettings& settings, PeerIo& io,
-                   std::optional<std::size_t> star_up_to, const collective::EagerBudget& eager)
+PeerCore::PeerCore(const membership::PeerSettings& settings, PeerIo& io, const AlgorithmWish& wish,
+                   const collective::EagerBudget& eager)
     : io_(io),
-      star_up_to_(star_up_to),
+      wish_(wish),
       machine_(settings),
       exchange_([this](const OpKey& op) { finished_.push_back(op); }, eager) {}
 
@@ -65,9 +65,10 @@ void PeerCore::check_transfer(Instant now, Duration patience) {
 
 OpHandle PeerCore::launch(const OpRequest& request, Instant now) {
   const OpHandle handle = std::exchange(next_handle_, next_handle_.next());
-  ops_[handle].request = request;
   const std::size_t bytes = request.count * size_of(request.operand.type);
-  const Algorithm algorithm = plan::choose_algorithm(bytes, group(), star_up_to_);
+  const Algorithm algorithm = plan::choose_algorithm(
+      bytes, static_cast<bool>(request.operand.quantization), group(), wish_);
+  ops_.emplace(handle, Op{request, algorithm, {}, {}});
   membership::LaunchRequested launch{
       handle,
       request.tag,
@@ -87,7 +88,11 @@ plan::Group PeerCore::group() const {
 }
 
 std::uint32_t PeerCore::star_bytes() const {
-  return static_cast<std::uint32_t>(plan::largest_star(group(), star_up_to_));
+  return static_cast<std::uint32_t>(plan::largest_star(group(), wish_));
+}
+
+std::size_t PeerCore::exchange_bytes() const {
+  return plan::largest_exchange(group(), wish_);
 }
 
 void PeerCore::roll_back_done(const EndedOp& ended) {
@@ -146,8 +151,9 @@ void PeerCore::send(const membership::SendToMaster& send) {
 
 void PeerCore::start_ring(const membership::StartRing& start) {
   Op& op = ops_.at(start.handle);
-  const auto schedule = collective::schedule_of(start.rank, start.world, op.request.count,
-                                                op.request.operand, start.rtt);
+  const auto schedule =
+      collective::schedule_of(start.rank, start.world, op.request.count, op.request.operand,
+                              start.rtt, op.algorithm == Algorithm::exchange);
   op.key = start.op;
   op.ring = exchange_.start(start.op, schedule, op.request.operand);
 }

@@ -73,9 +73,8 @@ struct OpRequest {
 
 class PeerCore {
  public:
-  // `star_up_to`: plan/algorithm_choice.hpp
-  PeerCore(const membership::PeerSettings& settings, PeerIo& io,
-           std::optional<std::size_t> star_up_to = {}, const collective::EagerBudget& eager = {});
+  PeerCore(const membership::PeerSettings& settings, PeerIo& io, const AlgorithmWish& wish = {},
+           const collective::EagerBudget& eager = {});
 
   // Feeds one event and carries out what follows from it. Afterwards lanes may have something to
   // send: ask outgoing_has_frames() and incoming_has_frames().
@@ -85,6 +84,7 @@ class PeerCore {
   // stale.
   OpHandle launch(const OpRequest& request, Instant now);
   std::uint32_t star_bytes() const;           // of the largest op that takes the star in this epoch
+  std::size_t exchange_bytes() const;         // of the largest that two peers exchange
   void roll_back_done(const EndedOp& ended);  // gives the copies back
 
   // Offers the state; it ends in PeerIo::sync_ended, at once when it is refused.
@@ -137,6 +137,7 @@ class PeerCore {
   };
   struct Op {
     OpRequest request;
+    Algorithm algorithm = Algorithm::ring;
     OpKey key;  // once it has a ring
     std::shared_ptr<collective::RingAllReduce> ring;
   };
@@ -150,7 +151,7 @@ class PeerCore {
   void send(const membership::SendToMaster& send);
 
   PeerIo& io_;
-  std::optional<std::size_t> star_up_to_;
+  AlgorithmWish wish_;
   membership::PeerMachine machine_;
   std::deque<OpKey> finished_;  // by the exchange, not yet told to the machine
   collective::Exchange exchange_;

@@ -176,7 +176,7 @@ Outcome PeerNode::Impl::open_session() {
   auto session = std::make_unique<Session>();
   session->core = std::make_unique<PeerCore>(
       membership::PeerSettings{Group{options_.peer_group}, options_.master_timeout}, *this,
-      options_.star_up_to);
+      options_.algorithm);
   session->links = std::make_unique<PeerLinks>(
       session->loop, session->core->outgoing(), session->core->incoming(),
       LinkOptions{options_.lanes, options_.peer_timeout, options_.shared_memory},
@@ -323,7 +323,7 @@ void PeerNode::Impl::refresh_attributes() {
   const membership::PeerMachine::Seen& seen = machine.seen();
   callers_.set_attributes({seen.counts.global_world_size, seen.group_world_size,
                            seen.counts.distinct_groups, seen.counts.largest_group_world_size,
-                           session_->core->star_bytes()});
+                           session_->core->star_bytes(), session_->core->exchange_bytes()});
 }
 
 // ---- all-reduce

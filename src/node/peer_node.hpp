@@ -6,10 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/algorithm.hpp"
 #include "base/dtype.hpp"
 #include "base/endpoint.hpp"
 #include "base/quantization.hpp"
@@ -25,9 +25,9 @@ struct PeerOptions {
   std::uint32_t lanes = 0;  // TCP connections to each ring neighbour; 0: automatic
   Duration peer_timeout = std::chrono::seconds(3);
   Duration master_timeout = std::chrono::seconds(60);
-  bool shared_memory = true;           // with ring neighbours on this machine
-  Duration connect_timeout{0};         // limit of the wait for admission; 0: none
-  std::optional<std::size_t> star_up_to;  // bytes; none: what is faster (plan/algorithm_choice)
+  bool shared_memory = true;    // with ring neighbours on this machine
+  Duration connect_timeout{0};  // limit of the wait for admission; 0: none
+  AlgorithmWish algorithm{};
 };
 
 // What the caller has seen of the membership (contract.md 1.5).
@@ -36,7 +36,8 @@ struct Attributes {
   std::uint32_t group_world_size = 0;
   std::uint32_t distinct_groups = 0;
   std::uint32_t largest_group_world_size = 0;
-  std::uint32_t star_bytes = 0;  // of the largest all-reduce through the master
+  std::uint32_t star_bytes = 0;    // of the largest all-reduce through the master
+  std::size_t exchange_bytes = 0;  // of the largest that two members exchange
 };
 
 struct ReduceRequest {

@@ -1,6 +1,7 @@
 #include "plan/algorithm_choice.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/limits.hpp"
 
@@ -20,27 +21,42 @@ double star_seconds(std::size_t bytes, const Group& group) {
   return rtt + 2.0 * group.world * static_cast<double>(bytes) / line_of_master(rtt);
 }
 
-double ring_seconds(std::size_t bytes, const Group& group) {
-  const double rtt = seconds(group.rtt), steps = 2.0 * (group.world - 1);
-  const double moved = steps / group.world * static_cast<double>(bytes);
-  return rtt + steps * (rtt / 2 + ring_step_s) + moved / limits::ring_bytes_per_second;
+double steps_seconds(std::size_t bytes, const Group& group, Algorithm algorithm) {
+  const double rtt = seconds(group.rtt), whole = static_cast<double>(bytes);
+  const bool exchange = algorithm == Algorithm::exchange;
+  const double steps = exchange ? 1 : 2.0 * (group.world - 1);
+  const double moved = exchange ? whole : steps / group.world * whole;
+  const double added = exchange ? whole : whole / group.world;
+  return rtt + steps * (rtt / 2 + ring_step_s) + moved / limits::ring_bytes_per_second +
+         added / added_bytes_per_second;
 }
 
-Algorithm choose_algorithm(std::size_t bytes, const Group& group,
-                           std::optional<std::size_t> star_up_to) {
-  if (bytes > limits::star_bytes) return Algorithm::ring;
-  const bool star =
-      star_up_to ? bytes <= *star_up_to : star_seconds(bytes, group) <= ring_seconds(bytes, group);
-  return star ? Algorithm::star : Algorithm::ring;
+Algorithm choose_algorithm(std::size_t bytes, bool quantized, const Group& group,
+                           const AlgorithmWish& wish) {
+  const bool exchange = !quantized && bytes <= largest_exchange(group, wish);
+  const Algorithm other = exchange ? Algorithm::exchange : Algorithm::ring;
+  if (bytes > limits::star_bytes) return other;
+  const bool star = wish.star_up_to
+                        ? bytes <= *wish.star_up_to
+                        : star_seconds(bytes, group) <= steps_seconds(bytes, group, other);
+  return star ? Algorithm::star : other;
 }
 
-std::size_t largest_star(const Group& group, std::optional<std::size_t> star_up_to) {
-  std::size_t star = 0, ring = limits::star_bytes + 1;
-  while (star + 1 < ring) {
-    const std::size_t middle = (star + ring) / 2;
-    (choose_algorithm(middle, group, star_up_to) == Algorithm::star ? star : ring) = middle;
+std::size_t largest_star(const Group& group, const AlgorithmWish& wish) {
+  std::size_t star = 0, other = limits::star_bytes + 1;
+  while (star + 1 < other) {
+    const std::size_t middle = (star + other) / 2;
+    (choose_algorithm(middle, false, group, wish) == Algorithm::star ? star : other) = middle;
   }
   return star;
+}
+
+// Where both cost the same: the exchange saves one step of two and adds twice as many elements.
+std::size_t largest_exchange(const Group& group, const AlgorithmWish& wish) {
+  if (group.world != 2 || wish.exchange == false) return 0;
+  if (wish.exchange == true) return std::numeric_limits<std::size_t>::max();
+  return static_cast<std::size_t>((seconds(group.rtt) / 2 + ring_step_s) * 2 *
+                                  added_bytes_per_second);
 }
 
 }  // namespace pccl::plan

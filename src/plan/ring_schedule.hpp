@@ -8,6 +8,9 @@
 // everything that a rank sends in one order, the same on every rank: the *position*. What a rank
 // sends at a position of step t > 0 it received one wave's width earlier, so up to `depth` segments
 // are under way at any time and a wave follows the one before without a gap.
+//
+// Two ranks may also *exchange*: one chunk and one step, in which each sends all that it has and
+// reduces what comes. That is as many bytes as the ring of two has in its two steps.
 #pragma once
 
 #include <cstddef>
@@ -42,21 +45,28 @@ struct Transfer {
   std::uint32_t slice = 0;
 };
 
+// What a schedule depends on beside the tensor; the same on every rank.
+struct Travel {
+  Duration rtt{};         // the longest of the ring
+  double wire_share = 1;  // of an element's bytes, what travels
+  bool exchange = false;  // of two ranks, instead of the ring
+};
+
 class RingSchedule {
  public:
   // world >= 2. `segment_elements` >= 1 and `depth` >= 1 must be the same on every rank.
   RingSchedule(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
-               std::uint64_t segment_elements, std::uint32_t depth);
+               std::uint64_t segment_elements, std::uint32_t depth, bool exchange = false);
 
   // The schedule that every rank of an op uses: segments small enough that a slice is pipelined,
-  // waves wide enough that what a step needs has come by the time it is its turn, over a link with
-  // this round trip (the longest of the ring). `wire_share`: of an element's bytes, what travels.
+  // waves wide enough that what a step needs has come by the time it is its turn.
   static RingSchedule choose(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
-                             std::size_t element_bytes, Duration rtt = {}, double wire_share = 1);
+                             std::size_t element_bytes, const Travel& travel = {});
 
   std::uint32_t rank() const { return rank_; }
   std::uint32_t world() const { return world_; }
-  std::uint32_t steps() const { return 2 * (world_ - 1); }
+  std::uint32_t steps() const { return exchange_ ? 1 : 2 * (world_ - 1); }
+  bool exchanges() const { return exchange_; }
   std::uint64_t count() const { return count_; }
   std::uint32_t slices() const { return slices_; }
   std::uint32_t depth() const { return depth_; }
@@ -77,6 +87,8 @@ class RingSchedule {
   bool completes(const Transfer& transfer) const { return transfer.step + 2 == world_; }
 
  private:
+  std::uint32_t chunks() const { return exchange_ ? 1 : world_; }
+  RingStep chunks_at(std::uint32_t step) const;
   Range segment(std::uint32_t chunk, std::uint32_t slice) const;
   std::uint32_t wave_width(std::uint32_t slice) const;
 
@@ -85,6 +97,7 @@ class RingSchedule {
   std::uint64_t count_;
   std::uint64_t segment_elements_;
   std::uint32_t depth_;
+  bool exchange_;
   std::uint32_t slices_;
 };
 

@@ -26,7 +26,7 @@ namespace pccl::wire {
 using pccl::Algorithm;
 
 inline constexpr std::uint32_t magic = 0x4c434350;  // "PCCL"
-inline constexpr std::uint16_t protocol_version = 6;
+inline constexpr std::uint16_t protocol_version = 7;
 
 enum class Kind : std::uint8_t {
   hello = 1,

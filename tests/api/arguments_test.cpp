@@ -74,7 +74,7 @@ TEST_F(Arguments, UnknownAttributeIsInvalid) {
   const Communicator comm(loopback(1));
   int value = 77;
   EXPECT_EQ(pcclGetAttribute(comm, any_value<pcclAttribute_t>(0), &value), pcclInvalidArgument);
-  EXPECT_EQ(pcclGetAttribute(comm, any_value<pcclAttribute_t>(6), &value), pcclInvalidArgument);
+  EXPECT_EQ(pcclGetAttribute(comm, any_value<pcclAttribute_t>(7), &value), pcclInvalidArgument);
   EXPECT_EQ(value, 77);
 }
 

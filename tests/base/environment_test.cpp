@@ -116,17 +116,18 @@ TEST_F(Environment, TheTimeoutsHaveTheirDocumentedDefaultsAndBounds) {
 }
 
 TEST_F(Environment, AnAlgorithmHasAName) {
-  const std::optional<std::size_t> automatic;
-  EXPECT_EQ(star_bytes_from_environment(), automatic);
-  for (const auto& [text, expected] : {std::pair{"ring", std::optional<std::size_t>(0)},
-                                       std::pair{"star", std::optional(limits::star_bytes)},
+  const AlgorithmWish automatic{};
+  EXPECT_EQ(algorithm_from_environment(), automatic);
+  for (const auto& [text, expected] : {std::pair{"ring", AlgorithmWish{0, false}},
+                                       std::pair{"star", AlgorithmWish{limits::star_bytes, {}}},
+                                       std::pair{"exchange", AlgorithmWish{0, true}},
                                        std::pair{"auto", automatic}, std::pair{"", automatic}}) {
     setenv("PCCL_ALGORITHM", text, 1);
-    EXPECT_EQ(star_bytes_from_environment(), expected) << text;
+    EXPECT_EQ(algorithm_from_environment(), expected) << text;
     EXPECT_FALSE(warned("PCCL_ALGORITHM")) << text;
   }
   setenv("PCCL_ALGORITHM", "tree", 1);
-  EXPECT_EQ(star_bytes_from_environment(), automatic);
+  EXPECT_EQ(algorithm_from_environment(), automatic);
   EXPECT_TRUE(warned("PCCL_ALGORITHM"));
 }
 

@@ -1,5 +1,6 @@
-// Ring all-reduce over lanes that move bytes in random order and pieces: the right result, the same
-// bits on all ranks, for every world, type, op, size and number of lanes.
+// All-reduce, as a ring and as an exchange of two, over lanes that move bytes in random order and
+// pieces: the right result, the same bits on all ranks, for every world, type, op, size and number
+// of lanes.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -17,7 +18,7 @@ using test::RingHarness;
 
 constexpr std::uint64_t kibi = 1024;
 
-void expect_right(const test::RingOptions& options, const OpCase& op) {
+void expect_right_as_it_is(const test::RingOptions& options, const OpCase& op) {
   SCOPED_TRACE(testing::Message() << "world " << options.world << ", lanes " << options.lanes
                                   << ", seed " << options.seed);
   RingHarness ring(options);
@@ -25,6 +26,12 @@ void expect_right(const test::RingOptions& options, const OpCase& op) {
   ring.launch_everywhere(index);
   ring.run_until_stalled();
   ring.expect_finished_with_right_result(index);
+}
+
+void expect_right(const test::RingOptions& options, OpCase op) {
+  expect_right_as_it_is(options, op);
+  op.exchange = true;
+  if (options.world == 2) expect_right_as_it_is(options, op);
 }
 
 class AllReduce : public testing::TestWithParam<std::uint32_t> {
@@ -77,30 +84,34 @@ TEST(AllReduceLarge, ManyWavesOfLargeSegments) {
                   .in_place = true});
 }
 
-// With values whose sum depends on the order, too: one rank finishes an element, the others copy.
-TEST(AllReduceBits, AreTheSameOnAllRanksForAnyBits) {
-  for (const DataType type : {DataType::float32, DataType::bfloat16, DataType::float64}) {
-    constexpr std::uint32_t world = 5;
-    constexpr std::uint64_t count = 1003;
-    Rng rng(9);
-    std::vector<test::Bytes> buffers(world, test::Bytes(count * size_of(type)));
-    for (auto& buffer : buffers)
-      for (std::byte& byte : buffer) byte = static_cast<std::byte>(rng.below(256));
-    RingHarness ring({.world = world, .lanes = 2});
-    const OpKey key = op_key(3);
-    std::vector<std::shared_ptr<RingAllReduce>> running;
-    for (std::uint32_t rank = 0; rank < world; ++rank) {
-      std::byte* const data = buffers[rank].data();
-      running.push_back(ring.exchange(rank).start(
-          key, plan::RingSchedule(rank, world, count, 10, limits::ring_depth),
-          {data, data, type, RedOp::avg}));
-    }
-    ring.run_until_stalled();
-    for (std::uint32_t rank = 0; rank < world; ++rank) {
-      EXPECT_TRUE(running[rank]->finished());
-      EXPECT_TRUE(buffers[rank] == buffers[0]) << "rank " << rank << ", " << name_of(type);
-    }
+// With values whose sum depends on the order, too: of a ring one rank finishes an element and the
+// others copy; of an exchange both finish all.
+void expect_same_bits(DataType type, bool exchange) {
+  const std::uint32_t world = exchange ? 2 : 5;
+  constexpr std::uint64_t count = 1003;
+  Rng rng(9);
+  std::vector<test::Bytes> buffers(world, test::Bytes(count * size_of(type)));
+  for (auto& buffer : buffers)
+    for (std::byte& byte : buffer) byte = static_cast<std::byte>(rng.below(256));
+  RingHarness ring({.world = world, .lanes = 2});
+  const OpKey key = op_key(3);
+  std::vector<std::shared_ptr<RingAllReduce>> running;
+  for (std::uint32_t rank = 0; rank < world; ++rank) {
+    std::byte* const data = buffers[rank].data();
+    running.push_back(ring.exchange(rank).start(
+        key, plan::RingSchedule(rank, world, count, 10, limits::ring_depth, exchange),
+        {data, data, type, RedOp::avg}));
   }
+  ring.run_until_stalled();
+  for (std::uint32_t rank = 0; rank < world; ++rank) {
+    EXPECT_TRUE(running[rank]->finished());
+    EXPECT_TRUE(buffers[rank] == buffers[0]) << "rank " << rank << ", " << name_of(type);
+  }
+}
+
+TEST(AllReduceBits, AreTheSameOnAllRanksForAnyBits) {
+  for (const DataType type : {DataType::float32, DataType::bfloat16, DataType::float64})
+    for (const bool exchange : {false, true}) expect_same_bits(type, exchange);
 }
 
 }  // namespace

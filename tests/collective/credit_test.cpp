@@ -22,8 +22,10 @@ TEST_P(Credit, AloneKeepsTheRingGoing) {
     RingHarness ring(
         {.world = world, .lanes = 1 + static_cast<std::uint32_t>(seed % 3), .seed = seed});
     ring.exhaust_budgets(false);
-    const std::size_t op =
-        ring.add({.count = 25 * 8 * world, .in_place = true, .segment_elements = 8});
+    const std::size_t op = ring.add({.count = 25 * 8 * world,
+                                     .in_place = true,
+                                     .segment_elements = 8,
+                                     .exchange = world == 2 && seed % 2 == 1});
     ring.launch_everywhere(op);
     ring.run_until_stalled();
     ring.expect_finished_with_right_result(op);
@@ -39,8 +41,10 @@ TEST_P(Credit, OfThePrivateMinimumKeepsTheRingGoing) {
         {.world = world, .lanes = 1 + static_cast<std::uint32_t>(seed % 3), .seed = seed});
     ring.exhaust_budgets(true);
     const std::size_t slices = 5 + 4 * seed;
-    const std::size_t op =
-        ring.add({.count = slices * 8 * world, .in_place = true, .segment_elements = 8});
+    const std::size_t op = ring.add({.count = slices * 8 * world,
+                                     .in_place = true,
+                                     .segment_elements = 8,
+                                     .exchange = world == 2 && seed % 2 == 1});
     ring.launch_everywhere(op);
     ring.run_until_stalled();
     ring.expect_finished_with_right_result(op);
@@ -52,8 +56,11 @@ TEST_P(Credit, OfThePrivateMinimumKeepsManyOpsGoing) {
   ring.exhaust_budgets(true);
   std::vector<std::size_t> ops;
   for (std::uint64_t tag = 0; tag < 10; ++tag)
-    ops.push_back(
-        ring.add({.key = op_key(tag), .count = (9 + tag) * 8 * world, .segment_elements = 8}));
+    ops.push_back(ring.add({.key = op_key(tag),
+                            .count = (9 + tag) * 8 * world,
+                            .in_place = tag % 4 < 2,
+                            .segment_elements = 8,
+                            .exchange = world == 2 && tag % 2 == 1}));
   for (std::uint32_t rank = 0; rank < world; ++rank)
     for (std::size_t op = 0; op < ops.size(); ++op)
       ring.launch(rank, ops[rank % 2 == 0 ? op : ops.size() - 1 - op]);

@@ -55,7 +55,8 @@ std::ostream& operator<<(std::ostream& out, const OpCase& op) {
   return out << to_string(op.key) << ": " << op.count << " x " << name_of(op.type) << " "
              << name_of(op.op) << (op.in_place ? " in place" : "") << ", segments of "
              << op.segment_elements << ", " << name_of(op.quantization.algorithm) << " to "
-             << name_of(op.quantization.code) << (op.feedback ? " with feedback" : "");
+             << name_of(op.quantization.code) << (op.feedback ? " with feedback" : "")
+             << (op.exchange ? ", an exchange" : "");
 }
 
 RingHarness::RingHarness(const RingOptions& options) : options_(options), rng_(options.seed) {
@@ -73,8 +74,9 @@ RingHarness::RingHarness(const RingOptions& options) : options_(options), rng_(o
 plan::RingSchedule RingHarness::schedule_of(const OpCase& op, std::uint32_t rank) const {
   if (op.segment_elements == 0)
     return collective::schedule_of(rank, options_.world, op.count,
-                                   {.type = op.type, .op = op.op, .quantization = op.quantization});
-  return {rank, options_.world, op.count, op.segment_elements, limits::ring_depth};
+                                   {.type = op.type, .op = op.op, .quantization = op.quantization},
+                                   {}, op.exchange);
+  return {rank, options_.world, op.count, op.segment_elements, limits::ring_depth, op.exchange};
 }
 
 std::size_t RingHarness::add(const OpCase& what) {
@@ -112,7 +114,6 @@ void RingHarness::launch_everywhere(std::size_t op) {
 
 void RingHarness::cancel(std::uint32_t rank, std::size_t op) {
   exchange(rank).cancel(ops_[op].what.key);
-  ranks_[rank]->eager.erase(ops_[op].what.key);
 }
 
 void RingHarness::roll_back(std::uint32_t rank, std::size_t index) {
@@ -146,6 +147,7 @@ void RingHarness::expect_permitted(Rank& sender, const Segment& segment) {
   const std::size_t eager =
       std::accumulate(sender.eager.begin(), sender.eager.end(), std::size_t{0},
                       [](std::size_t sum, const auto& op) { return sum + op.second; });
+  EXPECT_LE(sender.eager[segment.op], limits::eager_op_bytes);
   EXPECT_LE(eager, limits::eager_link_bytes);
 }
 

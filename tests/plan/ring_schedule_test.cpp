@@ -25,21 +25,27 @@ struct Shape {
   std::uint64_t count;
   std::uint64_t segment_elements;
   std::uint32_t depth;
+  bool exchange;
+
+  RingSchedule of(std::uint32_t rank) const {
+    return {rank, world, count, segment_elements, depth, exchange};
+  }
 };
 
 std::ostream& operator<<(std::ostream& out, const Shape& shape) {
   return out << "world " << shape.world << ", count " << shape.count << ", segments of "
-             << shape.segment_elements << ", depth " << shape.depth;
+             << shape.segment_elements << ", depth " << shape.depth
+             << (shape.exchange ? ", an exchange" : "");
 }
 
 std::vector<RingSchedule> schedules(const Shape& shape) {
   std::vector<RingSchedule> all;
-  for (std::uint32_t rank = 0; rank < shape.world; ++rank)
-    all.emplace_back(rank, shape.world, shape.count, shape.segment_elements, shape.depth);
+  for (std::uint32_t rank = 0; rank < shape.world; ++rank) all.push_back(shape.of(rank));
   return all;
 }
 
-// Calls `check` for every world 2..17 and the sizes and cuts around which off-by-ones live.
+// Calls `check` for every world 2..17, for two also as an exchange, and the sizes and cuts around
+// which off-by-ones live.
 template <typename Check>
 void for_every_shape(const Check& check) {
   std::size_t shapes = 0;
@@ -51,10 +57,13 @@ void for_every_shape(const Check& check) {
                  0, 1, world - 1, world, world + 1, world * segment - 1, world * segment,
                  world * segment + 1, wave - 1, wave + 1, 2 * wave + world * segment + 1}) {
           if (count > 40'000) continue;  // the loops, not the compiler, do this proof
-          const Shape shape{world, count, segment, depth};
-          check(shape);
-          ++shapes;
-          if (testing::Test::HasFailure()) FAIL() << shape;
+          for (const bool exchange : {false, true}) {
+            if (exchange && world > 2) continue;
+            const Shape shape{world, count, segment, depth, exchange};
+            check(shape);
+            ++shapes;
+            if (testing::Test::HasFailure()) FAIL() << shape;
+          }
         }
       }
   EXPECT_GT(shapes, 3000u);
@@ -92,7 +101,7 @@ TEST(RingSchedule, WhatARankSendsIsWhatTheNextOneReceives) {
 
 TEST(RingSchedule, SegmentsAreNeverLongerThanAsked) {
   for_every_shape([](const Shape& shape) {
-    const RingSchedule schedule(0, shape.world, shape.count, shape.segment_elements, shape.depth);
+    const RingSchedule schedule = shape.of(0);
     for (std::uint32_t position = 0; position < schedule.positions(); ++position) {
       ASSERT_LE(schedule.sent(position).count, shape.segment_elements);
       const Range range = schedule.sent(position);
@@ -103,7 +112,7 @@ TEST(RingSchedule, SegmentsAreNeverLongerThanAsked) {
 
 TEST(RingSchedule, EveryPositionIsOneStepOfOneSlice) {
   for_every_shape([](const Shape& shape) {
-    const RingSchedule schedule(0, shape.world, shape.count, shape.segment_elements, shape.depth);
+    const RingSchedule schedule = shape.of(0);
     std::set<std::pair<std::uint32_t, std::uint32_t>> seen;
     for (std::uint32_t position = 0; position < schedule.positions(); ++position) {
       const Transfer transfer = schedule.transfer(position);
@@ -119,7 +128,7 @@ TEST(RingSchedule, EveryPositionIsOneStepOfOneSlice) {
 // slice, one step earlier or later, and never more than `depth` positions away.
 TEST(RingSchedule, NeedsAndFeedsAreTheDataDependency) {
   for_every_shape([](const Shape& shape) {
-    const RingSchedule schedule(1, shape.world, shape.count, shape.segment_elements, shape.depth);
+    const RingSchedule schedule = shape.of(1);
     for (std::uint32_t position = 0; position < schedule.positions(); ++position) {
       const Transfer transfer = schedule.transfer(position);
       const auto needed = schedule.needs(position);
@@ -206,6 +215,18 @@ TEST(RingSchedule, EveryElementIsReducedOnceFromEveryRankAndReachesEveryRank) {
 
 constexpr std::uint64_t mebi = std::uint64_t{1} << 20;
 
+TEST(ChosenSchedule, AnExchangeHasOneStepOfAllElements) {
+  const RingSchedule schedule =
+      RingSchedule::choose(1, 2, mebi / 4, 4, {.rtt = {}, .wire_share = 1, .exchange = true});
+  EXPECT_TRUE(schedule.exchanges());
+  EXPECT_EQ(schedule.steps(), 1u);
+  EXPECT_EQ(schedule.positions(), 4u);
+  for (std::uint32_t position = 0; position < 4; ++position) {
+    EXPECT_EQ(schedule.sent(position).begin, position * mebi / 16);
+    EXPECT_TRUE(schedule.sent(position) == schedule.received(position));
+  }
+}
+
 TEST(ChosenSchedule, KeepsSegmentsWithinTheirLimitsOnAllRanks) {
   for (const std::uint32_t world : {2u, 3u, 7u, 64u, 1000u, 4096u})
     for (const std::size_t element_bytes : {1u, 2u, 4u, 8u})
@@ -230,7 +251,7 @@ TEST(ChosenSchedule, KeepsSegmentsWithinTheirLimitsOnAllRanks) {
 
 TEST(ChosenSchedule, WavesKeepHalfARoundTripUnderWayBetweenTheirLimits) {
   const auto depth = [](Duration rtt) {
-    return RingSchedule::choose(0, 2, 1024 * mebi, 4, rtt).depth();
+    return RingSchedule::choose(0, 2, 1024 * mebi, 4, {rtt}).depth();
   };
   using namespace std::chrono_literals;
   EXPECT_EQ(depth(0s), limits::ring_depth);
@@ -240,9 +261,9 @@ TEST(ChosenSchedule, WavesKeepHalfARoundTripUnderWayBetweenTheirLimits) {
   EXPECT_EQ(depth(200ms), limits::longest_ring_depth);
   EXPECT_EQ(depth(100h), limits::longest_ring_depth);
   // Small segments need more of them.
-  EXPECT_GT(RingSchedule::choose(0, 2, mebi / 8, 4, 5ms).depth(), depth(5ms));
+  EXPECT_GT(RingSchedule::choose(0, 2, mebi / 8, 4, {5ms}).depth(), depth(5ms));
   // Codes are short on their way: a quarter of the bytes, four times as many.
-  const RingSchedule codes = RingSchedule::choose(0, 2, 1024 * mebi, 4, 10ms, 0.25);
+  const RingSchedule codes = RingSchedule::choose(0, 2, 1024 * mebi, 4, {10ms, 0.25});
   EXPECT_EQ(codes.sent(0).count, limits::segment_bytes / 4);
   EXPECT_EQ(codes.depth(), static_cast<std::uint32_t>(4 * 0.005 * segments_a_second) + 1);
 }
@@ -263,7 +284,7 @@ TEST(ChosenSchedule, CutsAChunkInFourBetweenTheSmallestAndTheLargestSegment) {
   EXPECT_EQ(segment_bytes(16), 16u);
   EXPECT_EQ(segment_bytes(limits::smallest_segment_bytes), limits::smallest_segment_bytes);
   EXPECT_EQ(segment_bytes(2 * limits::smallest_segment_bytes), limits::smallest_segment_bytes);
-  EXPECT_EQ(segment_bytes(limits::segment_bytes), limits::segment_bytes / 4);
+  EXPECT_EQ(segment_bytes(3 * limits::segment_bytes), 3 * limits::segment_bytes / 4);
   EXPECT_EQ(segment_bytes(4 * limits::segment_bytes), limits::segment_bytes);
   EXPECT_EQ(segment_bytes(100 * limits::segment_bytes), limits::segment_bytes);
 }

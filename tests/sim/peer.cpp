@@ -16,8 +16,8 @@ constexpr std::uint16_t first_port = 48150;
 constexpr Duration buffers_watched = 2s;  // after the end of their op
 constexpr Duration transfer_patience = 6s;
 constexpr Duration transfer_check_interval = 100ms;
-constexpr std::size_t star_bytes =
-    4096;  // so that scenarios of small tensors move them in rings, too
+constexpr AlgorithmWish algorithms{
+    .star_up_to = 4096};  // so that scenarios of small tensors move them in rings, too
 // So small that what they move needs credit.
 constexpr collective::EagerBudget eager{.of_op = 64 << 10, .of_link = 128 << 10};
 }  // namespace
@@ -29,7 +29,7 @@ SimPeer::SimPeer(World& world, int slot, PeerOptions options)
       options_(std::move(options)),
       name_(fmt::format("#{}", slot)),
       core_(std::make_unique<node::PeerCore>(PeerSettings{.group = options_.group}, *this,
-                                             star_bytes, eager)),
+                                             algorithms, eager)),
       door_(world, *this),
       state_door_(world, *this),
       measuring_(world, *this) {

@@ -13,7 +13,9 @@ constexpr Duration longest_load = 300ms;
 
 void Measuring::measure(const membership::MeasurePath& measure) {
   wanted_[measure.wanted.outgoing] = measure.wanted;
-  if (measure.wanted.outgoing) dial(measure.wanted);
+  if (measure.wanted.outgoing) return dial(measure.wanted);
+  if (const auto waiting = at_the_door_.extract(measure.wanted.token))
+    arrived(waiting.key(), waiting.mapped());
 }
 
 bool Measuring::current(const wire::Token& token, bool outgoing) const {
@@ -35,9 +37,17 @@ void Measuring::dial(const wire::PathWanted& wanted) {
       return peer_.later(world_.link_delay(), [this, token] {
         failed(token, wire::LinkFault::not_opened, "connection refused");
       });
-    target->later(world_.between(0us, longest_load),
-                  [target, token, from] { target->measuring().loaded(token, from); });
+    target->measuring().arrived(token, from);
   });
+}
+
+// Who knocks before the master has said why waits at the door.
+void Measuring::arrived(const wire::Token& token, int from) {
+  if (!current(token, false)) {
+    at_the_door_.emplace(token, from);
+    return;
+  }
+  peer_.later(world_.between(0us, longest_load), [this, token, from] { loaded(token, from); });
 }
 
 void Measuring::loaded(const wire::Token& token, int from) {

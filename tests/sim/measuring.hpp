@@ -20,13 +20,15 @@ class Measuring {
 
  private:
   void dial(const wire::PathWanted& wanted);
-  void loaded(const wire::Token& token, int from);  // at who receives
+  void arrived(const wire::Token& token, int from);  // at who receives
+  void loaded(const wire::Token& token, int from);
   bool current(const wire::Token& token, bool outgoing) const;
   void failed(const wire::Token& token, wire::LinkFault fault, const char* why);
 
   World& world_;
   SimPeer& peer_;
   std::map<bool, wire::PathWanted> wanted_;  // outgoing or not
+  std::map<wire::Token, int> at_the_door_;   // from whom
 };
 
 }  // namespace pccl::sim

@@ -58,13 +58,18 @@ void Exchange::forget_parked(const OpKey& key) {
 // A segment that does not fit the local schedule comes from an op that the peers describe
 // differently: the master's verdict tells the application.
 void Exchange::deliver_parked(const OpKey& key, RingAllReduce& reduce) {
-  parked_.take(key, [&](std::uint32_t position, std::span<const std::byte> bytes) {
-    if (!reduce.accepts(position, static_cast<std::uint32_t>(bytes.size()))) return;
-    reduce.expect(position);
-    if (!bytes.empty())
-      std::memcpy(reduce.destination(position).data(), bytes.data(), bytes.size());
-    reduce.arrived(position);
-  });
+  parked_.take(
+      key, [&](std::uint32_t position, std::span<const std::byte> bytes, BlockPool::Block& block) {
+        if (!reduce.accepts(position, static_cast<std::uint32_t>(bytes.size()))) return;
+        if (block && reduce.arrives_in_block(position)) {
+          reduce.expect_in(position, std::move(block));
+        } else {
+          reduce.expect(position);
+          if (!bytes.empty())
+            std::memcpy(reduce.destination(position).data(), bytes.data(), bytes.size());
+        }
+        reduce.arrived(position);
+      });
 }
 
 void Exchange::note_launch(const OpKey& key) {

@@ -109,7 +109,7 @@ class Exchange {
   BlockPool rollback_{limits::rollback_pool_bytes};
   std::map<OpKey, Op> ops_;
   std::unordered_map<Tag, Launch> next_launch_;  // in epoch_: launches below are known here
-  ParkedSegments parked_{2 * eager_.of_link};
+  ParkedSegments parked_{2 * eager_.of_link, scratch_};
   std::map<OpKey, std::uint32_t> parked_credit_;  // of ops not launched here yet
   SendQueue sendable_;
   std::deque<OpKey> credit_due_;

@@ -4,18 +4,31 @@
 
 namespace pccl::collective {
 
+namespace {
+
+bool fills_a_block(std::uint32_t length) {
+  return length >= limits::segment_bytes / 2 && length <= limits::segment_bytes;
+}
+
+}  // namespace
+
 bool ParkedSegments::expect(const OpKey& op, std::uint32_t position, std::uint32_t length) {
   const std::size_t cost = limits::eager_cost(length);
   if (bytes_ + cost > budget_) drop_before(op.epoch);
   if (contains(op, position) || bytes_ + cost > budget_) return false;
-  parked_[{op, position}].bytes.resize(length);
+  Segment& segment = parked_[{op, position}];
+  segment.length = length;
+  if (fills_a_block(length))
+    segment.block = scratch_.take();
+  else
+    segment.bytes = std::make_unique_for_overwrite<std::byte[]>(length);
   bytes_ += cost;
   return true;
 }
 
 std::span<std::byte> ParkedSegments::destination(const OpKey& op, std::uint32_t position) {
   const auto found = parked_.find({op, position});
-  return found == parked_.end() ? std::span<std::byte>{} : std::span(found->second.bytes);
+  return found == parked_.end() ? std::span<std::byte>{} : found->second.content();
 }
 
 void ParkedSegments::arrived(const OpKey& op, std::uint32_t position) {
@@ -23,15 +36,13 @@ void ParkedSegments::arrived(const OpKey& op, std::uint32_t position) {
   if (found != parked_.end()) found->second.whole = true;
 }
 
-void ParkedSegments::take(
-    const OpKey& op,
-    const std::function<void(std::uint32_t, std::span<const std::byte>)>& deliver) {
+void ParkedSegments::take(const OpKey& op, const Deliver& deliver) {
   for (auto at = parked_.lower_bound({op, 0}); at != parked_.end() && at->first.first == op;) {
     if (!at->second.whole) {
       ++at;
       continue;
     }
-    deliver(at->first.second, at->second.bytes);
+    deliver(at->first.second, at->second.content(), at->second.block);
     at = erase(at);
   }
 }
@@ -47,7 +58,7 @@ void ParkedSegments::drop_before(Epoch epoch) {
 }
 
 ParkedSegments::Parked::iterator ParkedSegments::erase(Parked::iterator segment) {
-  bytes_ -= limits::eager_cost(segment->second.bytes.size());
+  bytes_ -= limits::eager_cost(segment->second.length);
   return parked_.erase(segment);
 }
 

@@ -111,12 +111,19 @@ bool RingAllReduce::accepts(std::uint32_t position, std::uint32_t length) const 
 }
 
 void RingAllReduce::expect(std::uint32_t position) {
-  const plan::Range range = schedule_.received(position);
+  if (arrives_in_block(position)) return expect_in(position, scratch_.take());
   receiving_[position] = Progress::arriving;
-  if (coder_ || schedule_.reduces(schedule_.transfer(position)))
-    blocks_[position] = scratch_.take();
-  else if (in_place())
-    rollback_.save(result_at(range), range.count * element_bytes_);
+  const plan::Range range = schedule_.received(position);
+  if (in_place()) rollback_.save(result_at(range), range.count * element_bytes_);
+}
+
+bool RingAllReduce::arrives_in_block(std::uint32_t position) const {
+  return coder_ || schedule_.reduces(schedule_.transfer(position));
+}
+
+void RingAllReduce::expect_in(std::uint32_t position, BlockPool::Block block) {
+  receiving_[position] = Progress::arriving;
+  blocks_[position] = std::move(block);
 }
 
 std::span<std::byte> RingAllReduce::destination(std::uint32_t position) {

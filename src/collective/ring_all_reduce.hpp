@@ -69,6 +69,9 @@ class RingAllReduce {
   // placed.
   bool accepts(std::uint32_t position, std::uint32_t length) const;
   void expect(std::uint32_t position);
+  // Instead of that: what comes lies in a block of the scratch pool already.
+  bool arrives_in_block(std::uint32_t position) const;
+  void expect_in(std::uint32_t position, BlockPool::Block block);
   std::span<std::byte> destination(std::uint32_t position);
   // Instead of a copy to the destination: the next bytes of the segment, from `offset` on, are
   // combined or put in place from where they lie. How many; after zero the rest has to be copied.

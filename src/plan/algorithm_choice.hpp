@@ -24,7 +24,7 @@ struct Group {
 inline constexpr double assumed_bytes_under_way = 100e3;
 inline constexpr double slowest_line = 12.5e6, fastest_line = 1e9;  // bytes per second
 inline constexpr double ring_step_s = 50e-6;  // beside the way itself: a frame, a wake-up
-inline constexpr double added_bytes_per_second = 40e9;
+inline constexpr double added_bytes_per_second = 12e9;
 
 double star_seconds(std::size_t bytes, const Group& group);
 double steps_seconds(std::size_t bytes, const Group& group, Algorithm algorithm);

@@ -10,6 +10,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <climits>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -97,12 +98,13 @@ class PcclWorkload : public bench::Workload {
     const std::size_t bytes_of_a_call =
         descriptor_.count * bench::size_of(options_.type()) / calls_;
     const auto within = [&](pcclAttribute_t limit) {
-      return bytes_of_a_call <= static_cast<std::size_t>(attribute(limit));
+      const int bytes = attribute(limit);
+      return bytes == INT_MAX || bytes_of_a_call <= static_cast<std::size_t>(bytes);
     };
     const bool star = within(PCCL_ATTRIBUTE_STAR_BYTES);
-    const bool exchange = !quantized_ && within(PCCL_ATTRIBUTE_EXCHANGE_BYTES);
+    const bool pairwise = !quantized_ && within(PCCL_ATTRIBUTE_PAIRWISE_BYTES);
     return bench::Way{.algorithm = star       ? "star"
-                                   : exchange ? "exchange"
+                                   : pairwise ? "pairwise"
                                               : "ring",
                       .bytes_sent = info_.tx_bytes * calls_};
   }

@@ -104,12 +104,14 @@ typedef enum pcclAttribute_t {
   PCCL_ATTRIBUTE_NUM_DISTINCT_PEER_GROUPS = 3,   /* groups with at least one accepted peer */
   PCCL_ATTRIBUTE_LARGEST_PEER_GROUP_WORLD_SIZE = 4
 } pcclAttribute_t;
-/* Bytes of the largest all-reduce that now goes through the master in one round trip ("star"); larger ones
- * pass from neighbour to neighbour ("ring"). Follows from the group's size and its measured distances; 0: alone. */
+/* Bytes of the largest all-reduce that now goes through the master in one round trip ("star"). Larger ones pass
+ * from neighbour to neighbour ("ring"), or between two members directly (below). Follows from the group's size and
+ * its measured distances; 0: alone. */
 #define PCCL_ATTRIBUTE_STAR_BYTES ((pcclAttribute_t)5)
-/* Bytes of the largest all-reduce that the two members of a group send each other whole instead of taking the
- * ring ("exchange"), unless it is quantized; INT_MAX: all; 0: a larger group, or alone. */
-#define PCCL_ATTRIBUTE_EXCHANGE_BYTES ((pcclAttribute_t)6)
+/* Bytes of the largest all-reduce in which the two members of a group exchange all that they have in one step
+ * ("pairwise"), unless it is quantized; larger ones take the ring. INT_MAX: so many or more. 0: a larger group,
+ * alone, or not wished (PCCL_ALGORITHM). */
+#define PCCL_ATTRIBUTE_PAIRWISE_BYTES ((pcclAttribute_t)6)
 
 /* Accepted for compatibility; has no effect. */
 typedef enum pcclDistributionHint_t {

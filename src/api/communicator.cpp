@@ -203,7 +203,7 @@ pcclResult_t pcclGetAttribute(const pcclComm_t* comm, pcclAttribute_t attribute,
   return with_communicator("pcclGetAttribute", comm, [&](pcclComm_t& communicator) {
     const unsigned wanted = raw(attribute);
     if (out == nullptr) return invalid_argument("attribute_out is NULL");
-    if (wanted < PCCL_ATTRIBUTE_GLOBAL_WORLD_SIZE || wanted > raw(PCCL_ATTRIBUTE_EXCHANGE_BYTES))
+    if (wanted < PCCL_ATTRIBUTE_GLOBAL_WORLD_SIZE || wanted > raw(PCCL_ATTRIBUTE_PAIRWISE_BYTES))
       return invalid_argument("unknown attribute " + std::to_string(wanted));
     const std::shared_ptr<PeerNode> peer = communicator.accepted_node();
     if (peer == nullptr) return invalid_usage("not connected");
@@ -225,7 +225,7 @@ pcclResult_t pcclGetAttribute(const pcclComm_t* comm, pcclAttribute_t attribute,
         *out = static_cast<int>(seen.star_bytes);
         break;
       default:
-        *out = static_cast<int>(std::min<std::size_t>(seen.exchange_bytes, INT_MAX));
+        *out = static_cast<int>(std::min<std::size_t>(seen.pairwise_bytes, INT_MAX));
         break;
     }
     return success();

@@ -63,11 +63,11 @@ bool shared_memory_from_environment() {
 AlgorithmWish algorithm_from_environment() {
   const char* const text = std::getenv("PCCL_ALGORITHM");
   const std::string_view name = text == nullptr ? "" : text;
-  if (name == "ring") return {.star_up_to = 0, .exchange = false};
+  if (name == "ring") return {.star_up_to = 0, .pairwise = false};
   if (name == "star") return {.star_up_to = limits::star_bytes};
-  if (name == "exchange") return {.star_up_to = 0, .exchange = true};
+  if (name == "pairwise") return {.star_up_to = 0, .pairwise = true};
   if (!name.empty() && name != "auto")
-    log()->warn("PCCL_ALGORITHM=\"{}\" is none of auto, ring, star and exchange: auto is taken",
+    log()->warn("PCCL_ALGORITHM=\"{}\" is none of auto, ring, star and pairwise: auto is taken",
                 name);
   return {};
 }

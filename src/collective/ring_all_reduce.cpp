@@ -17,12 +17,12 @@ constexpr std::size_t shared_scratch_blocks = limits::shared_scratch_bytes / lim
 }  // namespace
 
 plan::RingSchedule schedule_of(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
-                               const Operand& operand, Duration rtt, bool exchange) {
+                               const Operand& operand, Duration rtt, bool pairwise) {
   std::size_t element_bytes = size_of(operand.type);
   if (!operand.quantization)
     return plan::RingSchedule::choose(rank, world, count, element_bytes,
-                                      {.rtt = rtt, .exchange = exchange});
-  PCCL_INVARIANT(!exchange);
+                                      {.rtt = rtt, .pairwise = pairwise});
+  PCCL_INVARIANT(!pairwise);
   const auto bytes_of_codes = [&] {
     return SegmentCoder::bytes(operand.type, operand.quantization,
                                limits::segment_bytes / element_bytes);
@@ -44,7 +44,7 @@ RingAllReduce::RingAllReduce(const plan::RingSchedule& schedule, const Operand& 
       rollback_(rollback),
       receiving_(schedule.positions(), Progress::awaited) {
   if (operand.quantization) coder_.emplace(operand.type, operand.op, operand.quantization);
-  if (schedule.exchanges() && in_place()) unsent_.assign(schedule.positions(), true);
+  if (schedule.pairwise() && in_place()) unsent_.assign(schedule.positions(), true);
 }
 
 bool RingAllReduce::can_send() const {

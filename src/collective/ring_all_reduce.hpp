@@ -10,7 +10,7 @@
 // the ring (the rank that has sent least can always go on); more only evens out differences in
 // speed.
 //
-// In an exchange of two ranks every segment that comes is reduced into the result at once. In place
+// In a pairwise exchange every segment that comes is reduced into the result at once. In place
 // that would overwrite what is still to be sent: such a segment waits in its block until its
 // counterpart has gone. Who has sent least never waits: below its limit it can always send.
 //
@@ -47,7 +47,7 @@ struct Operand {
 
 // Segments that fit into a block, however the elements travel.
 plan::RingSchedule schedule_of(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
-                               const Operand& operand, Duration rtt = {}, bool exchange = false);
+                               const Operand& operand, Duration rtt = {}, bool pairwise = false);
 
 class RingAllReduce {
  public:
@@ -117,7 +117,7 @@ class RingAllReduce {
   std::uint32_t sent_count_ = 0;  // positions wholly handed to the kernel
   std::uint32_t send_limit_ = 0;
   std::vector<Progress> receiving_;  // by position
-  std::vector<bool> unsent_;         // by position; empty unless an exchange in place
+  std::vector<bool> unsent_;         // by position; empty unless pairwise in place
   std::unordered_map<std::uint32_t, BlockPool::Block>
       blocks_;  // arriving or held; reducing steps only, unless quantized
   std::unordered_map<std::uint32_t, std::size_t> absorbed_;      // bytes of who is arriving

@@ -1,6 +1,6 @@
-// Control frames over one connection. Sends at once what the kernel takes and queues the rest,
-// within a bound. All methods and callbacks run while the loop is held; a callback may close or
-// destroy the channel.
+// Control frames over one connection. Sends what the kernel takes, at once unless batched, and
+// queues the rest, within a bound. All methods and callbacks run while the loop is held; a callback
+// may close or destroy the channel.
 #pragma once
 
 #include <cstddef>
@@ -26,10 +26,11 @@ class ControlChannel {
 
   void start(OnFrame on_frame, OnClosed on_closed);
   void raise_limit(std::size_t frame_limit);
-  // From now on what is sent while the loop has more to do goes out together, at the end of it.
+  // From now on what is sent in one turn of the loop goes out together, at the end of it; what is
+  // sent while nobody runs the loop, with its next turn (Loop::soon).
   void batch_sends();
   void send(Term term, const wire::Message& message);
-  // With the next message, or when the loop has nothing else to do.
+  // With the next message, or before the loop sleeps (Loop::before_sleep).
   void send_at_leisure(Term term, const wire::Message& message);
   // Delivers no more frames; ends when what is queued has gone out and the other side has ended,
   // too. A close before that would answer whatever still arrives with a reset, which can overtake

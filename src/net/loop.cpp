@@ -14,6 +14,14 @@
 
 namespace pccl::net {
 
+namespace {
+
+// A caller looks for what it waits for instead of sleeping only in the beginning of its wait: what
+// takes longer is not made of wake-ups.
+constexpr Duration longest_spinning = std::chrono::milliseconds(10);
+
+}  // namespace
+
 Loop::Loop() : asio_(std::make_unique<Asio>()) {
   asio_->stop_event = FileDescriptor(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!asio_->stop_event) throw std::system_error(errno, std::generic_category(), "eventfd");
@@ -46,17 +54,24 @@ void Loop::run() {
 void Loop::run_until(const std::function<bool()>& done, const std::function<Takeover()>& takeover) {
   if (!asio_->turns.try_take_as_caller()) return;
   run_left(asio_->for_next_turn);
-  asio::io_context& context = asio_->context;
-  const auto ran_one = [&] { return context.poll_one() > 0; };
-  while (!done() && (ran_one() || asio_->spin.until(ran_one) || run_one())) {
+  const Instant spinning_ends = now() + longest_spinning;
+  const auto ran_one = [&] { return poll_one(); };
+  const auto found_one = [&] { return now() < spinning_ends && asio_->spin.until(ran_one); };
+  while (!done() && (ran_one() || found_one() || run_one())) {
   }
   asio_->turns.give_as_caller(takeover());
+}
+
+// One handler that is ready, if any.
+bool Loop::poll_one() {
+  if (asio_->before_sleep.overdue()) run_left(asio_->before_sleep);
+  return asio_->context.poll_one() > 0;
 }
 
 // Sleeps when there is nothing else to do. False: stopped.
 bool Loop::run_one() {
   if (asio_->before_sleep.any()) {
-    if (asio_->context.poll_one() > 0) return true;
+    if (poll_one()) return true;
     run_left(asio_->before_sleep);
   }
   return asio_->context.run_one() > 0;

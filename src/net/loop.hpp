@@ -36,8 +36,9 @@ class Loop {
   // sure to come soon.
   void leave_work();
   // Holding the loop: runs `task`, holding it, after all that is ready now, or before the loop
-  // sleeps. When nobody runs the loop, whoever does next begins with what is to be done soon. When
-  // another thread runs it, which may be asleep: at once.
+  // sleeps, but within a millisecond or so where it never does. When nobody runs the loop, whoever
+  // does next begins with what is to be done soon. When another thread runs it, which may be
+  // asleep: at once.
   void soon(std::function<void()> task);
   void before_sleep(std::function<void()> task);
 
@@ -70,7 +71,7 @@ class Loop {
     std::shared_ptr<State> state_;
   };
 
-  // Runs `task` soon on the loop thread, holding the loop. Any thread.
+  // Runs `task` in a later turn of the loop, holding it, and wakes who sleeps there. Any thread.
   void post(std::function<void()> task);
 
   struct Asio;  // loop_asio.hpp, for the .cpp files of this room
@@ -79,6 +80,7 @@ class Loop {
  private:
   class LeftTasks;
 
+  bool poll_one();
   bool run_one();
   bool runs_here() const;
   void run_left(LeftTasks& tasks);

@@ -43,8 +43,10 @@ class FairLock {
 class Loop::LeftTasks {
  public:
   bool any() const { return any_; }
+  bool overdue() const { return any_ && now().time_since_epoch() >= due_.load(); }
   // Holding the loop.
   void leave(std::function<void()> task) {
+    if (tasks_.empty()) due_ = now().time_since_epoch() + longest_delay;
     tasks_.push_back(std::move(task));
     any_ = true;
   }
@@ -54,7 +56,10 @@ class Loop::LeftTasks {
   }
 
  private:
+  static constexpr Duration longest_delay = std::chrono::milliseconds(1);
+
   std::vector<std::function<void()>> tasks_;
+  std::atomic<Duration> due_{};
   std::atomic<bool> any_ = false;
 };
 

@@ -91,8 +91,8 @@ std::uint32_t PeerCore::star_bytes() const {
   return static_cast<std::uint32_t>(plan::largest_star(group(), wish_));
 }
 
-std::size_t PeerCore::exchange_bytes() const {
-  return plan::largest_exchange(group(), wish_);
+std::size_t PeerCore::pairwise_bytes() const {
+  return plan::largest_pairwise(group(), wish_);
 }
 
 void PeerCore::roll_back_done(const EndedOp& ended) {
@@ -153,7 +153,7 @@ void PeerCore::start_ring(const membership::StartRing& start) {
   Op& op = ops_.at(start.handle);
   const auto schedule =
       collective::schedule_of(start.rank, start.world, op.request.count, op.request.operand,
-                              start.rtt, op.algorithm == Algorithm::exchange);
+                              start.rtt, op.algorithm == Algorithm::pairwise);
   op.key = start.op;
   op.ring = exchange_.start(start.op, schedule, op.request.operand);
 }

@@ -84,7 +84,7 @@ class PeerCore {
   // stale.
   OpHandle launch(const OpRequest& request, Instant now);
   std::uint32_t star_bytes() const;           // of the largest op that takes the star in this epoch
-  std::size_t exchange_bytes() const;         // of the largest that two peers exchange
+  std::size_t pairwise_bytes() const;         // of the largest that two peers exchange
   void roll_back_done(const EndedOp& ended);  // gives the copies back
 
   // Offers the state; it ends in PeerIo::sync_ended, at once when it is refused.

@@ -323,7 +323,7 @@ void PeerNode::Impl::refresh_attributes() {
   const membership::PeerMachine::Seen& seen = machine.seen();
   callers_.set_attributes({seen.counts.global_world_size, seen.group_world_size,
                            seen.counts.distinct_groups, seen.counts.largest_group_world_size,
-                           session_->core->star_bytes(), session_->core->exchange_bytes()});
+                           session_->core->star_bytes(), session_->core->pairwise_bytes()});
 }
 
 // ---- all-reduce

@@ -37,7 +37,7 @@ struct Attributes {
   std::uint32_t distinct_groups = 0;
   std::uint32_t largest_group_world_size = 0;
   std::uint32_t star_bytes = 0;    // of the largest all-reduce through the master
-  std::size_t exchange_bytes = 0;  // of the largest that two members exchange
+  std::size_t pairwise_bytes = 0;  // of the largest that two members exchange
 };
 
 struct ReduceRequest {

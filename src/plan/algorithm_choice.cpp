@@ -23,23 +23,24 @@ double star_seconds(std::size_t bytes, const Group& group) {
 
 double steps_seconds(std::size_t bytes, const Group& group, Algorithm algorithm) {
   const double rtt = seconds(group.rtt), whole = static_cast<double>(bytes);
-  const bool exchange = algorithm == Algorithm::exchange;
-  const double steps = exchange ? 1 : 2.0 * (group.world - 1);
-  const double moved = exchange ? whole : steps / group.world * whole;
-  const double added = exchange ? whole : whole / group.world;
+  const bool pairwise = algorithm == Algorithm::pairwise;
+  const double steps = pairwise ? 1 : 2.0 * (group.world - 1);
+  const double moved = pairwise ? whole : steps / group.world * whole;
+  const double added = pairwise ? whole : whole / group.world;
   return rtt + steps * (rtt / 2 + ring_step_s) + moved / limits::ring_bytes_per_second +
          added / added_bytes_per_second;
 }
 
 Algorithm choose_algorithm(std::size_t bytes, bool quantized, const Group& group,
                            const AlgorithmWish& wish) {
-  const bool exchange = !quantized && bytes <= largest_exchange(group, wish);
-  const Algorithm other = exchange ? Algorithm::exchange : Algorithm::ring;
-  if (bytes > limits::star_bytes) return other;
-  const bool star = wish.star_up_to
-                        ? bytes <= *wish.star_up_to
-                        : star_seconds(bytes, group) <= steps_seconds(bytes, group, other);
-  return star ? Algorithm::star : other;
+  const bool pairwise = bytes <= largest_pairwise(group, wish);
+  const Algorithm between_peers = pairwise ? Algorithm::pairwise : Algorithm::ring;
+  // Quantized or not, what the star takes is the same.
+  const double without_star = steps_seconds(bytes, group, between_peers);
+  const bool star =
+      wish.star_up_to ? bytes <= *wish.star_up_to : star_seconds(bytes, group) <= without_star;
+  if (star && bytes <= limits::star_bytes) return Algorithm::star;
+  return quantized ? Algorithm::ring : between_peers;
 }
 
 std::size_t largest_star(const Group& group, const AlgorithmWish& wish) {
@@ -51,10 +52,10 @@ std::size_t largest_star(const Group& group, const AlgorithmWish& wish) {
   return star;
 }
 
-// Where both cost the same: the exchange saves one step of two and adds twice as many elements.
-std::size_t largest_exchange(const Group& group, const AlgorithmWish& wish) {
-  if (group.world != 2 || wish.exchange == false) return 0;
-  if (wish.exchange == true) return std::numeric_limits<std::size_t>::max();
+// Where both cost the same: pairwise saves one step of two and adds twice as many elements.
+std::size_t largest_pairwise(const Group& group, const AlgorithmWish& wish) {
+  if (group.world != 2 || wish.pairwise == false) return 0;
+  if (wish.pairwise == true) return std::numeric_limits<std::size_t>::max();
   return static_cast<std::size_t>((seconds(group.rtt) / 2 + ring_step_s) * 2 *
                                   added_bytes_per_second);
 }

@@ -2,10 +2,10 @@
 //
 // A model of what they cost. Of the star: a round trip, and the master's line, which carries every
 // input and every result. Of the others: their steps, one after the other, and the round trip of
-// the verdict; of the exchange also that each adds all elements, where the ring shares that work.
-// What is not measured is assumed: the master is as far away as the farthest
-// neighbour, and its line carries `assumed_bytes_under_way` per round trip, but no less than a home
-// line and no more than the memory of one machine.
+// the verdict; of the pairwise exchange also that each adds all elements, where the ring shares
+// that work. What is not measured is assumed: the master is as far away as the farthest neighbour,
+// and its line carries `assumed_bytes_under_way` per round trip, but no less than a home line and
+// no more than the memory of one machine.
 #pragma once
 
 #include <cstddef>
@@ -33,11 +33,11 @@ double steps_seconds(std::size_t bytes, const Group& group, Algorithm algorithm)
 Algorithm choose_algorithm(std::size_t bytes, bool quantized, const Group& group,
                            const AlgorithmWish& wish = {});
 
-// The most bytes that go through the master when not quantized, 0: none do.
+// The most bytes that go through the master, 0: none do.
 std::size_t largest_star(const Group& group, const AlgorithmWish& wish = {});
 
 // The most bytes that two members exchange instead of taking the ring, 0: none. Only elements that
 // travel as they are.
-std::size_t largest_exchange(const Group& group, const AlgorithmWish& wish = {});
+std::size_t largest_pairwise(const Group& group, const AlgorithmWish& wish = {});
 
 }  // namespace pccl::plan

@@ -19,14 +19,14 @@ Range chunk_range(std::uint64_t count, std::uint32_t chunks, std::uint32_t chunk
 }  // namespace
 
 RingSchedule::RingSchedule(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
-                           std::uint64_t segment_elements, std::uint32_t depth, bool exchange)
+                           std::uint64_t segment_elements, std::uint32_t depth, bool pairwise)
     : rank_(rank),
       world_(world),
       count_(count),
       segment_elements_(segment_elements),
       depth_(depth),
-      exchange_(exchange) {
-  PCCL_INVARIANT(!exchange || world == 2);
+      pairwise_(pairwise) {
+  PCCL_INVARIANT(!pairwise || world == 2);
   const std::uint64_t longest_chunk = (count + chunks() - 1) / chunks();
   slices_ = static_cast<std::uint32_t>(
       std::max<std::uint64_t>(1, (longest_chunk + segment_elements - 1) / segment_elements));
@@ -34,7 +34,7 @@ RingSchedule::RingSchedule(std::uint32_t rank, std::uint32_t world, std::uint64_
 
 RingSchedule RingSchedule::choose(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
                                   std::size_t element_bytes, const Travel& travel) {
-  const std::uint32_t chunks = travel.exchange ? 1 : world;
+  const std::uint32_t chunks = travel.pairwise ? 1 : world;
   const std::uint64_t chunk_bytes = (count + chunks - 1) / chunks * element_bytes;
   // Four segments a chunk keep sending, receiving and reducing busy at once; tiny segments cost
   // more than they hide.
@@ -45,11 +45,11 @@ RingSchedule RingSchedule::choose(std::uint32_t rank, std::uint32_t world, std::
   const auto depth = static_cast<std::uint32_t>(
       std::clamp<double>(segments, limits::ring_depth, limits::longest_ring_depth));
   return {rank,  world,          count, std::max<std::uint64_t>(1, bytes / element_bytes),
-          depth, travel.exchange};
+          depth, travel.pairwise};
 }
 
 RingStep RingSchedule::chunks_at(std::uint32_t step) const {
-  return exchange_ ? RingStep{0, 0} : ring_step(rank_, world_, step);
+  return pairwise_ ? RingStep{0, 0} : ring_step(rank_, world_, step);
 }
 
 Range RingSchedule::segment(std::uint32_t chunk, std::uint32_t slice) const {

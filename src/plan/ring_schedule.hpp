@@ -9,8 +9,8 @@
 // sends at a position of step t > 0 it received one wave's width earlier, so up to `depth` segments
 // are under way at any time and a wave follows the one before without a gap.
 //
-// Two ranks may also *exchange*: one chunk and one step, in which each sends all that it has and
-// reduces what comes. That is as many bytes as the ring of two has in its two steps.
+// Two ranks may also exchange *pairwise*: one chunk and one step, in which each sends all that it
+// has and reduces what comes. That is as many bytes as the ring of two has in its two steps.
 #pragma once
 
 #include <cstddef>
@@ -49,14 +49,14 @@ struct Transfer {
 struct Travel {
   Duration rtt{};         // the longest of the ring
   double wire_share = 1;  // of an element's bytes, what travels
-  bool exchange = false;  // of two ranks, instead of the ring
+  bool pairwise = false;  // of two ranks, instead of the ring
 };
 
 class RingSchedule {
  public:
   // world >= 2. `segment_elements` >= 1 and `depth` >= 1 must be the same on every rank.
   RingSchedule(std::uint32_t rank, std::uint32_t world, std::uint64_t count,
-               std::uint64_t segment_elements, std::uint32_t depth, bool exchange = false);
+               std::uint64_t segment_elements, std::uint32_t depth, bool pairwise = false);
 
   // The schedule that every rank of an op uses: segments small enough that a slice is pipelined,
   // waves wide enough that what a step needs has come by the time it is its turn.
@@ -65,8 +65,8 @@ class RingSchedule {
 
   std::uint32_t rank() const { return rank_; }
   std::uint32_t world() const { return world_; }
-  std::uint32_t steps() const { return exchange_ ? 1 : 2 * (world_ - 1); }
-  bool exchanges() const { return exchange_; }
+  std::uint32_t steps() const { return pairwise_ ? 1 : 2 * (world_ - 1); }
+  bool pairwise() const { return pairwise_; }
   std::uint64_t count() const { return count_; }
   std::uint32_t slices() const { return slices_; }
   std::uint32_t depth() const { return depth_; }
@@ -87,7 +87,7 @@ class RingSchedule {
   bool completes(const Transfer& transfer) const { return transfer.step + 2 == world_; }
 
  private:
-  std::uint32_t chunks() const { return exchange_ ? 1 : world_; }
+  std::uint32_t chunks() const { return pairwise_ ? 1 : world_; }
   RingStep chunks_at(std::uint32_t step) const;
   Range segment(std::uint32_t chunk, std::uint32_t slice) const;
   std::uint32_t wave_width(std::uint32_t slice) const;
@@ -97,7 +97,7 @@ class RingSchedule {
   std::uint64_t count_;
   std::uint64_t segment_elements_;
   std::uint32_t depth_;
-  bool exchange_;
+  bool pairwise_;
   std::uint32_t slices_;
 };
 

@@ -120,7 +120,7 @@ TEST_F(Environment, AnAlgorithmHasAName) {
   EXPECT_EQ(algorithm_from_environment(), automatic);
   for (const auto& [text, expected] : {std::pair{"ring", AlgorithmWish{0, false}},
                                        std::pair{"star", AlgorithmWish{limits::star_bytes, {}}},
-                                       std::pair{"exchange", AlgorithmWish{0, true}},
+                                       std::pair{"pairwise", AlgorithmWish{0, true}},
                                        std::pair{"auto", automatic}, std::pair{"", automatic}}) {
     setenv("PCCL_ALGORITHM", text, 1);
     EXPECT_EQ(algorithm_from_environment(), expected) << text;

@@ -1,4 +1,4 @@
-// All-reduce, as a ring and as an exchange of two, over lanes that move bytes in random order and
+// All-reduce, as a ring and pairwise, over lanes that move bytes in random order and
 // pieces: the right result, the same bits on all ranks, for every world, type, op, size and number
 // of lanes.
 #include <gtest/gtest.h>
@@ -30,7 +30,7 @@ void expect_right_as_it_is(const test::RingOptions& options, const OpCase& op) {
 
 void expect_right(const test::RingOptions& options, OpCase op) {
   expect_right_as_it_is(options, op);
-  op.exchange = true;
+  op.pairwise = true;
   if (options.world == 2) expect_right_as_it_is(options, op);
 }
 
@@ -85,9 +85,9 @@ TEST(AllReduceLarge, ManyWavesOfLargeSegments) {
 }
 
 // With values whose sum depends on the order, too: of a ring one rank finishes an element and the
-// others copy; of an exchange both finish all.
-void expect_same_bits(DataType type, bool exchange) {
-  const std::uint32_t world = exchange ? 2 : 5;
+// others copy; pairwise both finish all.
+void expect_same_bits(DataType type, bool pairwise) {
+  const std::uint32_t world = pairwise ? 2 : 5;
   constexpr std::uint64_t count = 1003;
   Rng rng(9);
   std::vector<test::Bytes> buffers(world, test::Bytes(count * size_of(type)));
@@ -99,7 +99,7 @@ void expect_same_bits(DataType type, bool exchange) {
   for (std::uint32_t rank = 0; rank < world; ++rank) {
     std::byte* const data = buffers[rank].data();
     running.push_back(ring.exchange(rank).start(
-        key, plan::RingSchedule(rank, world, count, 10, limits::ring_depth, exchange),
+        key, plan::RingSchedule(rank, world, count, 10, limits::ring_depth, pairwise),
         {data, data, type, RedOp::avg}));
   }
   ring.run_until_stalled();
@@ -111,7 +111,7 @@ void expect_same_bits(DataType type, bool exchange) {
 
 TEST(AllReduceBits, AreTheSameOnAllRanksForAnyBits) {
   for (const DataType type : {DataType::float32, DataType::bfloat16, DataType::float64})
-    for (const bool exchange : {false, true}) expect_same_bits(type, exchange);
+    for (const bool pairwise : {false, true}) expect_same_bits(type, pairwise);
 }
 
 }  // namespace

@@ -45,7 +45,7 @@ TEST(Cancel, AtAnyMomentRestoresTheInput) {
                      {.count = 3000 + seed,
                       .in_place = seed % 4 != 0,
                       .segment_elements = 64,
-                      .exchange = world == 2 && seed % 2 == 0},
+                      .pairwise = world == 2 && seed % 2 == 0},
                      120);
     if (HasFailure()) return;
   }
@@ -58,7 +58,7 @@ TEST(Cancel, OfLargeSegmentsRestoresTheInput) {
                      {.count = 1 << 20,
                       .type = DataType::float32,
                       .in_place = true,
-                      .exchange = world == 2 && seed % 2 == 0},
+                      .pairwise = world == 2 && seed % 2 == 0},
                      150);
     if (HasFailure()) return;
   }
@@ -142,7 +142,7 @@ TEST(Cancel, LeavesWhatHasGoneEagerlyCountedUntilTheNextEpoch) {
   };
   for (std::uint64_t tag = 0; tag < limits::eager_link_bytes / limits::eager_op_bytes; ++tag) {
     const std::size_t op = launch(tag, 1);
-    EXPECT_TRUE(sender.has_segment_to_send()) << tag;
+    EXPECT_TRUE(sender.next_segment()) << tag;
     ring.cancel(0, op);
   }
   const std::size_t late = launch(100, 1);

@@ -25,7 +25,7 @@ TEST_P(Credit, AloneKeepsTheRingGoing) {
     const std::size_t op = ring.add({.count = 25 * 8 * world,
                                      .in_place = true,
                                      .segment_elements = 8,
-                                     .exchange = world == 2 && seed % 2 == 1});
+                                     .pairwise = world == 2 && seed % 2 == 1});
     ring.launch_everywhere(op);
     ring.run_until_stalled();
     ring.expect_finished_with_right_result(op);
@@ -44,7 +44,7 @@ TEST_P(Credit, OfThePrivateMinimumKeepsTheRingGoing) {
     const std::size_t op = ring.add({.count = slices * 8 * world,
                                      .in_place = true,
                                      .segment_elements = 8,
-                                     .exchange = world == 2 && seed % 2 == 1});
+                                     .pairwise = world == 2 && seed % 2 == 1});
     ring.launch_everywhere(op);
     ring.run_until_stalled();
     ring.expect_finished_with_right_result(op);
@@ -60,7 +60,7 @@ TEST_P(Credit, OfThePrivateMinimumKeepsManyOpsGoing) {
                             .count = (9 + tag) * 8 * world,
                             .in_place = tag % 4 < 2,
                             .segment_elements = 8,
-                            .exchange = world == 2 && tag % 2 == 1}));
+                            .pairwise = world == 2 && tag % 2 == 1}));
   for (std::uint32_t rank = 0; rank < world; ++rank)
     for (std::size_t op = 0; op < ops.size(); ++op)
       ring.launch(rank, ops[rank % 2 == 0 ? op : ops.size() - 1 - op]);

@@ -17,8 +17,9 @@ using test::RingHarness;
 constexpr std::uint32_t eager = limits::segment_bytes;
 constexpr std::size_t mebi = std::size_t{1} << 20;
 
-// One rank of a ring of three with an op under way, its buffer between bytes that must not change.
-class Attacked : public testing::Test {
+// One rank of a ring of three, or of a pair, with an op in place under way, its buffer between
+// bytes that must not change.
+class Attacked : public testing::TestWithParam<bool> {
  protected:
   static constexpr std::size_t margin = 100'000;
   static constexpr std::uint64_t count = 3000, segment_elements = 100;
@@ -57,13 +58,17 @@ class Attacked : public testing::Test {
 
   const OpKey key = tag(1);
   test::Bytes memory = test::Bytes(count + 2 * margin, fence);
-  plan::RingSchedule schedule{1, 3, count, segment_elements, limits::ring_depth};
+  plan::RingSchedule schedule{
+      1, GetParam() ? 2u : 3u, count, segment_elements, limits::ring_depth, GetParam()};
   std::vector<OpKey> finished;
   Exchange exchange{[this](const OpKey& ended) { finished.push_back(ended); }};
   std::shared_ptr<RingAllReduce> op;
 };
 
-TEST_F(Attacked, SegmentsOfUnknownOpsFillTheirBudgetAndNoMore) {
+INSTANTIATE_TEST_SUITE_P(RingAndPairwise, Attacked, testing::Bool(),
+                         [](const auto& pairwise) { return pairwise.param ? "pairwise" : "ring"; });
+
+TEST_P(Attacked, SegmentsOfUnknownOpsFillTheirBudgetAndNoMore) {
   for (const std::uint32_t length : {0u, 1u, 5000u, eager}) {
     Exchange fresh([](const OpKey&) {});
     fresh.enter_epoch(Epoch{5});
@@ -80,7 +85,7 @@ TEST_F(Attacked, SegmentsOfUnknownOpsFillTheirBudgetAndNoMore) {
   }
 }
 
-TEST_F(Attacked, CreditForUnknownOpsIsBounded) {
+TEST_P(Attacked, CreditForUnknownOpsIsBounded) {
   const std::size_t before = pccl::test::live_bytes();
   for (std::uint64_t value = 0; value < 100'000; ++value) {
     exchange.credit_arrived({tag(2 + value), 0xffffffff});
@@ -89,7 +94,7 @@ TEST_F(Attacked, CreditForUnknownOpsIsBounded) {
   EXPECT_LT(pccl::test::live_bytes() - before, mebi);
 }
 
-TEST_F(Attacked, CreditBeyondTheEndChangesNothing) {
+TEST_P(Attacked, CreditBeyondTheEndChangesNothing) {
   exchange.credit_arrived({key, 0xffffffff});
   exchange.credit_arrived({key, 0});
   std::uint32_t segments = 0;
@@ -99,7 +104,7 @@ TEST_F(Attacked, CreditBeyondTheEndChangesNothing) {
   }
 }
 
-TEST_F(Attacked, OlderEpochsAreDiscarded) {
+TEST_P(Attacked, OlderEpochsAreDiscarded) {
   for (const std::uint64_t epoch : {0u, 1u, 4u})
     for (const std::uint32_t length : {0u, 10u, eager}) {
       const Segment old{{Epoch{epoch}, Tag{1}, Launch{0}}, 0, length};
@@ -109,7 +114,7 @@ TEST_F(Attacked, OlderEpochsAreDiscarded) {
     }
 }
 
-TEST_F(Attacked, NewerEpochsAreParkedUntilTheyCome) {
+TEST_P(Attacked, NewerEpochsAreParkedUntilTheyCome) {
   EXPECT_TRUE(arrives({tag(1, 6), 0, 100}));
   exchange.cancel(key);
   exchange.enter_epoch(Epoch{7});
@@ -117,7 +122,7 @@ TEST_F(Attacked, NewerEpochsAreParkedUntilTheyCome) {
   EXPECT_TRUE(exchange.destination({tag(1, 6), 0, 100}).empty());
 }
 
-TEST_F(Attacked, PositionsThatDoNotExistAreDiscarded) {
+TEST_P(Attacked, PositionsThatDoNotExistAreDiscarded) {
   for (const std::uint32_t position :
        {schedule.positions(), schedule.positions() + 1, 0xffffffffu}) {
     const Segment wrong{key, position, 100};
@@ -127,7 +132,7 @@ TEST_F(Attacked, PositionsThatDoNotExistAreDiscarded) {
   }
 }
 
-TEST_F(Attacked, WrongLengthsAreDiscarded) {
+TEST_P(Attacked, WrongLengthsAreDiscarded) {
   for (const std::uint32_t length : {0u, 1u, 99u, 101u, eager}) {
     const Segment wrong{key, 0, length};
     EXPECT_TRUE(begins(wrong));
@@ -139,7 +144,7 @@ TEST_F(Attacked, WrongLengthsAreDiscarded) {
   EXPECT_EQ(op->rx_bytes(), 100u);
 }
 
-TEST_F(Attacked, ASegmentTheSecondTimeIsDiscarded) {
+TEST_P(Attacked, ASegmentTheSecondTimeIsDiscarded) {
   EXPECT_TRUE(arrives(good(0)));
   EXPECT_TRUE(begins(good(0)));
   EXPECT_TRUE(exchange.destination(good(0)).empty());
@@ -149,7 +154,7 @@ TEST_F(Attacked, ASegmentTheSecondTimeIsDiscarded) {
 
 // Two lanes, one position: a place is never handed out for more bytes than it has, since a lane
 // goes on from the offset it has reached in its own frame.
-TEST_F(Attacked, APlaceIsOnlyForAFrameOfItsLength) {
+TEST_P(Attacked, APlaceIsOnlyForAFrameOfItsLength) {
   const Segment longer{key, 0, 60'000};
   ASSERT_TRUE(begins(longer)) << "discarded, and half-way on its lane";
   EXPECT_TRUE(exchange.destination(longer).empty());
@@ -165,7 +170,7 @@ TEST_F(Attacked, APlaceIsOnlyForAFrameOfItsLength) {
 }
 
 // The same, with the first frame parked before the launch.
-TEST_F(Attacked, AParkedPlaceIsOnlyForAFrameOfItsLength) {
+TEST_P(Attacked, AParkedPlaceIsOnlyForAFrameOfItsLength) {
   const OpKey late = tag(2);
   const Segment parked{late, 0, 60'000}, right{late, 0, 100};
   ASSERT_TRUE(begins(parked));
@@ -183,7 +188,7 @@ TEST_F(Attacked, AParkedPlaceIsOnlyForAFrameOfItsLength) {
   EXPECT_EQ(running->rx_bytes(), 100u);
 }
 
-TEST_F(Attacked, ArrivalsThatNeverBeganAreNothing) {
+TEST_P(Attacked, ArrivalsThatNeverBeganAreNothing) {
   exchange.segment_arrived(good(0));
   exchange.segment_arrived({tag(9), 0, 10});
   exchange.segment_sent({tag(9), 0, 10});
@@ -192,7 +197,7 @@ TEST_F(Attacked, ArrivalsThatNeverBeganAreNothing) {
 }
 
 // Nobody reads our credit, and frames come without end.
-TEST_F(Attacked, AFloodOfDiscardedFramesTakesNoMemory) {
+TEST_P(Attacked, AFloodOfDiscardedFramesTakesNoMemory) {
   const std::size_t before = pccl::test::live_bytes();
   for (int frame = 0; frame < 200'000; ++frame) {
     arrives({key, 0, 0});
@@ -202,7 +207,7 @@ TEST_F(Attacked, AFloodOfDiscardedFramesTakesNoMemory) {
 }
 
 // Small segments may come before credit, within what a sender's budget allows: each takes a block.
-TEST_F(Attacked, EagerSegmentsBeyondTheSendersBudgetAreRefused) {
+TEST_P(Attacked, EagerSegmentsBeyondTheSendersBudgetAreRefused) {
   constexpr std::uint64_t many = 40'000;
   test::Bytes buffer(2 * many);
   const plan::RingSchedule fine(0, 2, buffer.size(), 1, limits::ring_depth);

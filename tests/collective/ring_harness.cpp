@@ -56,7 +56,7 @@ std::ostream& operator<<(std::ostream& out, const OpCase& op) {
              << name_of(op.op) << (op.in_place ? " in place" : "") << ", segments of "
              << op.segment_elements << ", " << name_of(op.quantization.algorithm) << " to "
              << name_of(op.quantization.code) << (op.feedback ? " with feedback" : "")
-             << (op.exchange ? ", an exchange" : "");
+             << (op.pairwise ? ", pairwise" : "");
 }
 
 RingHarness::RingHarness(const RingOptions& options) : options_(options), rng_(options.seed) {
@@ -75,8 +75,8 @@ plan::RingSchedule RingHarness::schedule_of(const OpCase& op, std::uint32_t rank
   if (op.segment_elements == 0)
     return collective::schedule_of(rank, options_.world, op.count,
                                    {.type = op.type, .op = op.op, .quantization = op.quantization},
-                                   {}, op.exchange);
-  return {rank, options_.world, op.count, op.segment_elements, limits::ring_depth, op.exchange};
+                                   {}, op.pairwise);
+  return {rank, options_.world, op.count, op.segment_elements, limits::ring_depth, op.pairwise};
 }
 
 std::size_t RingHarness::add(const OpCase& what) {

@@ -33,7 +33,7 @@ struct OpCase {
   std::uint64_t segment_elements = 0;  // 0: as schedule_of() says
   QuantizationOptions quantization{};
   bool feedback = false;  // with residuals at every rank
-  bool exchange = false;  // of a world of two
+  bool pairwise = false;  // of a world of two
 };
 
 std::ostream& operator<<(std::ostream& out, const OpCase& op);

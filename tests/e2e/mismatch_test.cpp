@@ -56,8 +56,8 @@ TEST(Mismatch, OfAlgorithms) {
     const char *one, *other;
     bool large_ones_match;
   };
-  for (const Pair& pair : {Pair{"ring", "star", false}, Pair{"ring", "exchange", false},
-                           Pair{"star", "exchange", true}}) {
+  for (const Pair& pair : {Pair{"ring", "star", false}, Pair{"ring", "pairwise", false},
+                           Pair{"star", "pairwise", true}}) {
     SCOPED_TRACE(std::string(pair.one) + " and " + pair.other);
     LiveRun run;
     const auto with = [&](const char* algorithm) {
@@ -79,7 +79,7 @@ TEST(Mismatch, OfAlgorithms) {
     if (pair.large_ones_match)  // what is too large for the star is exchanged all the same
       expect_all(ask_all(peers, large), "pcclSuccess");
     else
-      expect_mismatch(large, "ring", "exchange");
+      expect_mismatch(large, "ring", "pairwise");
   }
 }
 

@@ -135,6 +135,40 @@ TEST_F(LoopTest, WhatIsLeftIsDoneWhoeverRunsIt) {
     }
 }
 
+TEST_F(LoopTest, ACallerThatTakesItBeginsWithWhatIsLeft) {
+  for (bool here = false; !here;) {
+    lend();
+    std::atomic<bool> done = false;
+    std::thread::id ran_by;
+    bool before_first_look = false;
+    {
+      const Loop::Hold hold(loop_);
+      loop_.soon([&] {
+        ran_by = std::this_thread::get_id();
+        done = true;
+      });
+    }
+    loop_.run_until([&] { return before_first_look = done, true; }, nobody_waits);
+    while (!done) std::this_thread::yield();
+    here = before_first_look && ran_by == std::this_thread::get_id();
+  }
+}
+
+// A loop that never sleeps has its limits, too.
+TEST_F(LoopTest, WhatIsLeftForSleepIsDoneInABusyLoop) {
+  std::atomic<bool> done = false;
+  std::promise<void> ended;
+  std::function<void()> again = [&] {
+    if (done) return ended.set_value();
+    loop_.post(again);
+  };
+  loop_.post([&] {
+    loop_.before_sleep([&] { done = true; });
+    again();
+  });
+  ended.get_future().get();
+}
+
 TEST_F(LoopTest, WhatIsLeftWithinATurnIsDoneAfterAllThatIsReady) {
   std::string order;
   std::promise<void> slept;

@@ -25,17 +25,17 @@ struct Shape {
   std::uint64_t count;
   std::uint64_t segment_elements;
   std::uint32_t depth;
-  bool exchange;
+  bool pairwise;
 
   RingSchedule of(std::uint32_t rank) const {
-    return {rank, world, count, segment_elements, depth, exchange};
+    return {rank, world, count, segment_elements, depth, pairwise};
   }
 };
 
 std::ostream& operator<<(std::ostream& out, const Shape& shape) {
   return out << "world " << shape.world << ", count " << shape.count << ", segments of "
              << shape.segment_elements << ", depth " << shape.depth
-             << (shape.exchange ? ", an exchange" : "");
+             << (shape.pairwise ? ", pairwise" : "");
 }
 
 std::vector<RingSchedule> schedules(const Shape& shape) {
@@ -44,7 +44,7 @@ std::vector<RingSchedule> schedules(const Shape& shape) {
   return all;
 }
 
-// Calls `check` for every world 2..17, for two also as an exchange, and the sizes and cuts around
+// Calls `check` for every world 2..17, for two also pairwise, and the sizes and cuts around
 // which off-by-ones live.
 template <typename Check>
 void for_every_shape(const Check& check) {
@@ -57,9 +57,9 @@ void for_every_shape(const Check& check) {
                  0, 1, world - 1, world, world + 1, world * segment - 1, world * segment,
                  world * segment + 1, wave - 1, wave + 1, 2 * wave + world * segment + 1}) {
           if (count > 40'000) continue;  // the loops, not the compiler, do this proof
-          for (const bool exchange : {false, true}) {
-            if (exchange && world > 2) continue;
-            const Shape shape{world, count, segment, depth, exchange};
+          for (const bool pairwise : {false, true}) {
+            if (pairwise && world > 2) continue;
+            const Shape shape{world, count, segment, depth, pairwise};
             check(shape);
             ++shapes;
             if (testing::Test::HasFailure()) FAIL() << shape;
@@ -215,10 +215,10 @@ TEST(RingSchedule, EveryElementIsReducedOnceFromEveryRankAndReachesEveryRank) {
 
 constexpr std::uint64_t mebi = std::uint64_t{1} << 20;
 
-TEST(ChosenSchedule, AnExchangeHasOneStepOfAllElements) {
+TEST(ChosenSchedule, PairwiseHasOneStepOfAllElements) {
   const RingSchedule schedule =
-      RingSchedule::choose(1, 2, mebi / 4, 4, {.rtt = {}, .wire_share = 1, .exchange = true});
-  EXPECT_TRUE(schedule.exchanges());
+      RingSchedule::choose(1, 2, mebi / 4, 4, {.rtt = {}, .wire_share = 1, .pairwise = true});
+  EXPECT_TRUE(schedule.pairwise());
   EXPECT_EQ(schedule.steps(), 1u);
   EXPECT_EQ(schedule.positions(), 4u);
   for (std::uint32_t position = 0; position < 4; ++position) {

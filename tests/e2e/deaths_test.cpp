@@ -54,6 +54,25 @@ TEST(Deaths, SeveralWithRetryOneByOne) {
   kill_and_relaunch("loop pump retry tensors=8 in_flight=1 count=20000", 3);
 }
 
+// What has come is added in place while the rest is still to be sent.
+TEST(Deaths, OfOneOfTwoThatExchangePairwise) {
+  std::mt19937 random(815);
+  for (const char* shared_memory : {"0", "1"})
+    for (int round = 0; round < 3; ++round) {
+      LiveRun run;
+      const auto peers = run.join(
+          2, {.environment = {{"PCCL_ALGORITHM", "pairwise"}, {"PCCL_SHM", shared_memory}}});
+      for (Peer* peer : peers) peer->say("loop count=1000000");
+      for (Peer* peer : peers) peer->event("ok");
+      std::this_thread::sleep_for(
+          std::chrono::microseconds(random() % 20'000));  // not to synchronise
+      peers[1]->kill();
+      const Line line = peers[0]->answer();
+      EXPECT_EQ(line.result, "pcclTooFewPeers") << line.whole;
+      EXPECT_EQ(line.number("wrong"), 0U) << line.whole;
+    }
+}
+
 TEST(Deaths, BuffersAndAttributesOfTheSurvivors) {
   LiveRun run;
   const auto peers = run.join(3);

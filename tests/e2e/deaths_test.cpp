@@ -63,9 +63,7 @@ TEST(Deaths, OfOneOfTwoThatExchangePairwise) {
       const auto peers = run.join(
           2, {.environment = {{"PCCL_ALGORITHM", "pairwise"}, {"PCCL_SHM", shared_memory}}});
       for (Peer* peer : peers) peer->say("loop count=1000000");
-      for (Peer* peer : peers) peer->event("ok");
-      std::this_thread::sleep_for(
-          std::chrono::microseconds(random() % 20'000));  // not to synchronise
+      for (auto rounds = 1 + random() % 4; rounds > 0; --rounds) peers[0]->wait_for_progress();
       peers[1]->kill();
       const Line line = peers[0]->answer();
       EXPECT_EQ(line.result, "pcclTooFewPeers") << line.whole;

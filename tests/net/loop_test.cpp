@@ -171,20 +171,21 @@ TEST_F(LoopTest, WhatIsLeftForSleepIsDoneInABusyLoop) {
 
 TEST_F(LoopTest, WhatIsLeftWithinATurnIsDoneAfterAllThatIsReady) {
   std::string order;
-  std::promise<void> slept;
+  std::promise<void> slept, done;
   loop_.post([&] {
-    loop_.before_sleep([&] {
-      order += 's';
-      slept.set_value();
-    });
+    loop_.before_sleep([&] { slept.set_value(); });
     loop_.soon([&] { order += '3'; });
     loop_.post([&] { order += '4'; });
     order += '1';
-    loop_.soon([&] { order += '5'; });
+    loop_.soon([&] {
+      order += '5';
+      done.set_value();
+    });
     order += '2';
   });
+  done.get_future().get();
+  EXPECT_EQ(order, "12345");
   slept.get_future().get();
-  EXPECT_EQ(order, "12345s");
 }
 
 TEST_F(LoopTest, AStoppedLoopReturnsToItsCaller) {

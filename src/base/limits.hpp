@@ -68,6 +68,8 @@ inline constexpr std::size_t smallest_segment_bytes = 128 << 10;
 inline constexpr std::uint32_t ring_depth = 4;
 inline constexpr std::uint32_t longest_ring_depth = 64;
 inline constexpr double ring_bytes_per_second = 400e6;
+// Up to here one op can keep a link busy, and large ones take turns (collective/exchange).
+inline constexpr Duration short_link_rtt = std::chrono::milliseconds(1);
 // Of a result of so many bytes nothing is still in a cache when the application reads it.
 inline constexpr std::size_t cached_bytes = 4 << 20;
 // Scratch of all ops together, beyond what each needs to go on at all.

@@ -20,6 +20,7 @@ void Exchange::enter_epoch(Epoch epoch) {
   eager_bytes_ = 0;
   next_launch_.clear();
   sendable_.clear();
+  waiting_.clear();
   credit_due_.clear();
   parked_.drop_before(epoch);
   std::erase_if(parked_credit_, [&](const auto& credit) { return credit.first.epoch < epoch; });
@@ -31,11 +32,46 @@ std::shared_ptr<RingAllReduce> Exchange::start(const OpKey& key, const plan::Rin
   Op& op = ops_[key];
   op.reduce = std::make_shared<RingAllReduce>(schedule, operand, scratch_, rollback_);
   const auto reduce = op.reduce;
+  const bool known_to_others = parked_.holds(key) || parked_credit_.contains(key);
+  if (!known_to_others && has_to_wait(*reduce)) {
+    op.waits = true;
+    waiting_.push_back(key);
+    return reduce;
+  }
   deliver_parked(key, *reduce);
   offer_eagerly(op);
   if (const auto credit = parked_credit_.extract(key)) credit_arrived({key, credit.mapped()});
   if (ops_.contains(key)) update(key);
   return reduce;
+}
+
+// Of ops that fill a short link each for itself, several at once only push each other's waves out
+// of the caches. Such an op waits while one that has no more left is being sent. It begins then, or
+// when a neighbour has begun it: so peers that launch in different orders do not wait for each
+// other.
+bool Exchange::has_to_wait(const RingAllReduce& reduce) const {
+  return reduce.fills_short_link() && std::ranges::any_of(ops_, [&](const auto& entry) {
+           const Op& other = entry.second;
+           const std::uint64_t left = other.reduce->bytes_to_claim();
+           return !other.waits && other.reduce->fills_short_link() && left > 0 &&
+                  left <= reduce.bytes_to_claim() && other.reduce.get() != &reduce;
+         });
+}
+
+void Exchange::begin(const OpKey& key, Op& op) {
+  if (!std::exchange(op.waits, false)) return;
+  std::erase(waiting_, key);
+  offer_eagerly(op);
+  update(key);
+}
+
+void Exchange::begin_who_waits() {
+  while (!waiting_.empty()) {
+    const OpKey key = waiting_.front();
+    Op& op = ops_.at(key);
+    if (has_to_wait(*op.reduce)) return;
+    begin(key, op);
+  }
 }
 
 void Exchange::pass_over(const OpKey& key) {
@@ -47,7 +83,9 @@ void Exchange::cancel(const OpKey& key) {
   const auto found = ops_.find(key);
   // What was sent eagerly stays counted: the next rank may keep it parked until the next epoch.
   if (found != ops_.end()) ops_.erase(found);
+  std::erase(waiting_, key);
   forget_parked(key);
+  begin_who_waits();
 }
 
 void Exchange::forget_parked(const OpKey& key) {
@@ -117,6 +155,7 @@ std::optional<Segment> Exchange::next_segment() {
     if (!op.reduce->can_send()) continue;
     const std::uint32_t position = op.reduce->claim();
     queue_sending(key, op);
+    if (!waiting_.empty() && op.reduce->bytes_to_claim() == 0) begin_who_waits();
     return Segment{key, position, op.reduce->segment_bytes_at(position)};
   }
   return std::nullopt;
@@ -147,6 +186,7 @@ void Exchange::credit_arrived(const Credit& credit) {
     return;
   }
   Op& op = found->second;
+  begin(credit.op, op);
   release_eager(op);
   op.reduce->raise_limit(credit.limit);
   update(credit.op);
@@ -158,6 +198,7 @@ void Exchange::credit_arrived(const Credit& credit) {
 bool Exchange::segment_begins(const Segment& segment, std::string& why) {
   const auto found = find_op(segment.op);
   if (found != ops_.end()) {
+    begin(segment.op, found->second);
     if (segment.position >= found->second.announced_limit &&
         !within_eager_budget(found->second, segment)) {
       why = fmt::format("segment {} of {} without credit", segment.position, to_string(segment.op));
@@ -248,6 +289,7 @@ std::optional<Credit> Exchange::next_credit() {
 
 void Exchange::previous_link_replaced() {
   for (auto& [key, op] : ops_) {
+    if (op.waits) continue;
     op.announce_again = true;
     queue_credit(key, op);
   }
@@ -280,6 +322,7 @@ void Exchange::update(const OpKey key) {
     // The roll-back copies stay with the caller's reference until the verdict.
     ops_.erase(key);
     on_finished_(key);
+    begin_who_waits();
   }
 }
 

@@ -80,6 +80,7 @@ class Exchange {
  private:
   struct Op {
     std::shared_ptr<RingAllReduce> reduce;
+    bool waits = false;                 // in waiting_: no frame of it has left or come
     bool queued = false;                // in sendable_
     std::size_t eager_bytes = 0;        // sent before the next rank's first credit
     std::uint32_t announced_limit = 0;  // last credit sent to the previous rank
@@ -92,6 +93,9 @@ class Exchange {
   std::map<OpKey, Op>::iterator find_op(const OpKey& key);  // of a frame from the previous rank
   void note_launch(const OpKey& op);
   bool launched(const OpKey& op) const;
+  bool has_to_wait(const RingAllReduce& reduce) const;
+  void begin(const OpKey& key, Op& op);
+  void begin_who_waits();
   void offer_eagerly(Op& op);
   void deliver_parked(const OpKey& key, RingAllReduce& reduce);
   void update(OpKey key);  // queues what became sendable or creditable; reports the end
@@ -112,6 +116,7 @@ class Exchange {
   ParkedSegments parked_{2 * eager_.of_link, scratch_};
   std::map<OpKey, std::uint32_t> parked_credit_;  // of ops not launched here yet
   SendQueue sendable_;
+  std::deque<OpKey> waiting_;  // launched, and begun once what goes first has been sent
   std::deque<OpKey> credit_due_;
   std::size_t eager_bytes_ = 0;
 };

@@ -27,6 +27,10 @@ class ParkedSegments {
   bool contains(const OpKey& op, std::uint32_t position) const {
     return parked_.contains({op, position});
   }
+  bool holds(const OpKey& op) const {  // a segment of it, whole or half-way
+    const auto first = parked_.lower_bound({op, 0});
+    return first != parked_.end() && first->first.first == op;
+  }
   void arrived(const OpKey& op, std::uint32_t position);
 
   // Hands each whole segment of the op to `deliver`, in order of position, and forgets it. Its

@@ -64,6 +64,7 @@ class RingAllReduce {
   std::uint32_t limit() const { return send_limit_; }
   std::uint32_t positions() const { return schedule_.positions(); }
   std::uint64_t bytes_to_claim() const;  // about
+  bool fills_short_link() const { return schedule_.fills_short_link(); }
 
   // ---- from the previous rank. `accepts` is asked once per segment, before its first byte is
   // placed.

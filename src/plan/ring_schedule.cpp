@@ -44,8 +44,10 @@ RingSchedule RingSchedule::choose(std::uint32_t rank, std::uint32_t world, std::
   const double segments = std::ceil(under_way / (static_cast<double>(bytes) * travel.wire_share));
   const auto depth = static_cast<std::uint32_t>(
       std::clamp<double>(segments, limits::ring_depth, limits::longest_ring_depth));
-  return {rank,  world,          count, std::max<std::uint64_t>(1, bytes / element_bytes),
-          depth, travel.pairwise};
+  RingSchedule chosen(rank, world, count, std::max<std::uint64_t>(1, bytes / element_bytes), depth,
+                      travel.pairwise);
+  chosen.short_link_ = travel.rtt <= limits::short_link_rtt;
+  return chosen;
 }
 
 RingStep RingSchedule::chunks_at(std::uint32_t step) const {

@@ -71,6 +71,8 @@ class RingSchedule {
   std::uint32_t slices() const { return slices_; }
   std::uint32_t depth() const { return depth_; }
   std::uint32_t positions() const { return slices_ * steps(); }
+  // Its first wave is whole, and nowhere is the way so long that a link would wait for it.
+  bool fills_short_link() const { return short_link_ && slices_ >= depth_; }
 
   Transfer transfer(std::uint32_t position) const;
   Range sent(std::uint32_t position) const;      // what this rank sends at `position`
@@ -98,6 +100,7 @@ class RingSchedule {
   std::uint64_t segment_elements_;
   std::uint32_t depth_;
   bool pairwise_;
+  bool short_link_ = false;
   std::uint32_t slices_;
 };
 

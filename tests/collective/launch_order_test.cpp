@@ -123,6 +123,95 @@ TEST(ManyOps, ASmallOpPassesALargeOneBy) {
   EXPECT_EQ(tags, (std::vector<std::uint64_t>{2, 2, 2, 1, 1, 1, 1}));
 }
 
+// ---- ops that each fill a short link
+
+struct TwoLargeOps {
+  RingHarness ring{{.world = 2}};
+  std::size_t first = ring.add({.key = op_key(1), .count = 1 << 20});
+  std::size_t second = ring.add({.key = op_key(2), .count = 1 << 20});
+
+  std::uint64_t tag_of_next_segment(std::uint32_t rank) {
+    const auto segment = ring.exchange(rank).next_segment();
+    return segment ? segment->op.tag.value : 0;
+  }
+  void expect_both_end_well() {
+    ring.run_until_stalled();
+    ring.expect_finished_with_right_result(first);
+    ring.expect_finished_with_right_result(second);
+  }
+};
+
+// The next one's credit is not even told before the first has been sent.
+TEST(LargeOps, TakeTurns) {
+  TwoLargeOps ops;
+  for (const std::size_t op : {ops.first, ops.second}) ops.ring.launch_everywhere(op);
+  Exchange& exchange = ops.ring.exchange(0);
+  const auto credit = exchange.next_credit();
+  ASSERT_TRUE(credit);
+  EXPECT_EQ(credit->op, op_key(1));
+  EXPECT_FALSE(exchange.next_credit()) << "the second has begun";
+  EXPECT_EQ(ops.tag_of_next_segment(1), 1u);
+}
+
+TEST(LargeOps, InTurnAllEnd) {
+  TwoLargeOps ops;
+  for (const std::size_t op : {ops.first, ops.second}) ops.ring.launch_everywhere(op);
+  ops.expect_both_end_well();
+}
+
+TEST(LargeOps, LaunchedInOppositeOrdersBothBegin) {
+  TwoLargeOps ops;
+  ops.ring.launch(0, ops.first);
+  ops.ring.launch(0, ops.second);
+  ops.ring.launch(1, ops.second);
+  ops.ring.launch(1, ops.first);
+  ops.expect_both_end_well();
+}
+
+// Rank 1 comes to the first one only when the second has ended.
+TEST(LargeOps, DoNotWaitForOneThatOthersLaunchLater) {
+  TwoLargeOps ops;
+  ops.ring.launch(0, ops.first);
+  ops.ring.launch(0, ops.second);
+  ops.ring.launch(1, ops.second);
+  ops.ring.run_until_stalled();
+  ops.ring.expect_finished_with_right_result(ops.second);
+  ops.ring.launch(1, ops.first);
+  ops.expect_both_end_well();
+}
+
+TEST(LargeOps, BeginWhenTheOneBeforeIsCancelled) {
+  TwoLargeOps ops;
+  for (const std::size_t op : {ops.first, ops.second}) ops.ring.launch_everywhere(op);
+  ops.ring.cancel(0, ops.first);
+  ops.ring.cancel(1, ops.first);
+  ops.ring.run_until_stalled();
+  ops.ring.expect_finished_with_right_result(ops.second);
+}
+
+TEST(LargeOps, DoNotHoldUpShorterOnes) {
+  TwoLargeOps ops;
+  const std::size_t shorter = ops.ring.add({.key = op_key(3), .count = 1 << 19});
+  ops.ring.launch(0, ops.first);
+  ops.ring.launch(0, shorter);
+  EXPECT_EQ(ops.tag_of_next_segment(0), 3u);
+}
+
+// On a long way several are needed to fill the link.
+TEST(LargeOps, BeginAtOnceOnALongLink) {
+  Exchange exchange([](const OpKey&) {});
+  exchange.enter_epoch(Epoch{1});
+  std::vector<std::int32_t> buffer(1 << 20);
+  const Operand operand{buffer.data(), buffer.data(), DataType::int32, RedOp::sum};
+  for (const std::uint64_t tag : {1, 2})
+    exchange.start(op_key(tag),
+                   schedule_of(0, 2, buffer.size(), operand, 2 * limits::short_link_rtt), operand);
+  ASSERT_TRUE(exchange.next_credit());
+  const auto second = exchange.next_credit();
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->op, op_key(2));
+}
+
 TEST(NewEpoch, StartsAfreshWithTheSameTags) {
   RingHarness ring({.world = 3, .lanes = 2});
   const std::size_t before = ring.add({.count = 3000, .segment_elements = 100});

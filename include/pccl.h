@@ -229,6 +229,18 @@ typedef struct pcclBuildInfo_t {
 /* Prepares the library. Idempotent, thread-safe, never fails. */
 PCCL_EXPORT pcclResult_t pcclInit(void);
 
+/* Whether the application wants out of a call that blocks: Ctrl-C has been pressed, say. */
+typedef bool (*pcclInterruptCheck_t)(void);
+
+/* Has each thread that blocks in a call ask `check` about every 100 ms; NULL: nobody asks, the default. One for
+ * the process, for all communicators and masters. Once `check` has answered true the peer leaves the run, the
+ * call fails with the code of a lost run, and so do all others on this communicator; in-place buffers hold
+ * their input again, the other peers go on. pcclMasterAwaitTermination gives pcclInvalidUsage, and the master
+ * goes on. Made for bindings of languages that handle signals between two instructions. Needs no pcclInit.
+ *   threads  `check` is called on the thread that waits, which holds no lock of the library; any thread may
+ *            set it, before calls that are to ask it begin. */
+PCCL_EXPORT pcclResult_t pcclSetInterruptCheck(pcclInterruptCheck_t check PCCL_NULLABLE);
+
 /* What this build can do. Needs no pcclInit.  errors: pcclInvalidArgument (NULL). */
 PCCL_EXPORT pcclResult_t pcclGetBuildInfo(pcclBuildInfo_t *info);
 

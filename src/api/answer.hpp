@@ -39,7 +39,7 @@ pcclResult_t optimize_topology_result(Status status);
 pcclResult_t launch_result(Status status);
 pcclResult_t await_result(Status status);
 pcclResult_t synchronize_result(Status status);
-pcclResult_t run_master_result(Status status);
+pcclResult_t master_result(Status status);
 
 // "peer lost: <why>"; empty for ok.
 std::string text_of(const Outcome& outcome);

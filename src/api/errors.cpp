@@ -68,7 +68,7 @@ pcclResult_t await_result(Status status) {
   return common_result(status, pcclRankConnectionLost);
 }
 
-pcclResult_t run_master_result(Status status) {
+pcclResult_t master_result(Status status) {
   return common_result(status, pcclInvalidUsage);
 }
 

@@ -1,6 +1,7 @@
 #include <atomic>
 
 #include "api/answer.hpp"
+#include "base/interrupt_check.hpp"
 #include "pccl.h"
 
 namespace pccl::api {
@@ -17,6 +18,11 @@ bool initialized() {
 
 pcclResult_t pcclInit() {
   pccl::api::init_called.store(true, std::memory_order_release);
+  return pcclSuccess;
+}
+
+pcclResult_t pcclSetInterruptCheck(pcclInterruptCheck_t check) {
+  pccl::set_interrupt_check(check);
   return pcclSuccess;
 }
 

@@ -51,7 +51,7 @@ pcclResult_t pcclRunMaster(pcclMasterInstance_t* master_instance) {
            } else {
              pccl::log()->error("pcclRunMaster: {}", text_of(outcome));
            }
-           return answer_of(run_master_result, outcome);
+           return answer_of(master_result, outcome);
          })
       .result;
 }
@@ -67,8 +67,7 @@ pcclResult_t pcclMasterAwaitTermination(pcclMasterInstance_t* master_instance) {
   if (master_instance == nullptr) return pcclInvalidArgument;
   if (!master_instance->launched.load(std::memory_order_acquire)) return pcclInvalidUsage;
   return without_exceptions([&] {
-           master_instance->node.await_termination();
-           return success();
+           return answer_of(master_result, master_instance->node.await_termination());
          })
       .result;
 }

@@ -15,7 +15,7 @@ enum class Status : std::uint8_t {
   removed,        // the master has removed this peer from the run
   master_lost,    // the master cannot be reached, or refuses
   timed_out,      // a configured limit has passed
-  interrupted,    // the communicator is being destroyed
+  interrupted,    // the communicator is being destroyed, or the application wants out
   too_few_peers,  // alone in the group
   pending_ops,    // an all-reduce has been launched and not awaited
   invalid_argument,  // an argument that no state of the run could make valid

@@ -30,7 +30,9 @@ struct MasterGone {  // it could not be reached, or the connection ended
 struct ConnectGivenUp {  // the limit of the wait for admission has passed
   std::string why;
 };
-struct LeaveRequested {};  // the application destroys the communicator
+struct LeaveRequested {  // the application destroys the communicator, or wants out of a call
+  std::string why = "the communicator is being destroyed";
+};
 struct CallRequested {
   wire::CallKind what;
 };

@@ -104,10 +104,9 @@ void PeerMachine::on(const ConnectGivenUp& event) {
     leave(Status::timed_out, event.why);
 }
 
-void PeerMachine::on(const LeaveRequested&) {
+void PeerMachine::on(const LeaveRequested& requested) {
   if (standing_ == Standing::pending || standing_ == Standing::accepted) send(wire::Leave{});
-  if (standing_ != Standing::gone)
-    leave(Status::interrupted, "the communicator is being destroyed");
+  if (standing_ != Standing::gone) leave(Status::interrupted, requested.why);
 }
 
 std::optional<Outcome> PeerMachine::may_not_call() const {

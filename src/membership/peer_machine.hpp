@@ -91,7 +91,7 @@ class PeerMachine {
   void on(const MasterFrame& event);
   void on(const MasterGone& event);
   void on(const ConnectGivenUp& event);
-  void on(const LeaveRequested&);
+  void on(const LeaveRequested& leave);
   void on(const CallRequested& event);
   void on(const LinksStand& event);
   void on(const LinkBroken& event);

@@ -16,9 +16,14 @@ Callers::Inside::~Inside() {
   if (--callers_.inside_ == 0) callers_.nobody_inside_.notify_all();
 }
 
-void Callers::shut() {
+void Callers::shut(const std::string& why) {
   const std::lock_guard guard(mutex_);
-  shut_ = true;
+  if (!shut_) shut_ = why;
+}
+
+bool Callers::anybody_inside() const {
+  const std::lock_guard guard(mutex_);
+  return inside_ > 0;
 }
 
 void Callers::wait_until_nobody_is_inside() {
@@ -26,13 +31,13 @@ void Callers::wait_until_nobody_is_inside() {
   nobody_inside_.wait(guard, [this] { return inside_ == 0; });
 }
 
-Outcome Callers::interrupted() {
-  return {Status::interrupted, "the communicator is being destroyed"};
+Outcome Callers::may_begin_now() const {
+  return shut_ ? Outcome{Status::interrupted, *shut_} : Outcome{};
 }
 
 Outcome Callers::may_begin() const {
   const std::lock_guard guard(mutex_);
-  return shut_ ? interrupted() : Outcome{};
+  return may_begin_now();
 }
 
 net::Takeover Callers::takeover() const {
@@ -43,9 +48,9 @@ net::Takeover Callers::takeover() const {
 
 Outcome Callers::begin_connect(const Waiting<Outcome>& promise) {
   const std::lock_guard guard(mutex_);
-  if (shut_) return interrupted();
-  connect_ = promise;
-  return {};
+  Outcome may = may_begin_now();
+  if (may.ok()) connect_ = promise;
+  return may;
 }
 
 void Callers::end_connect(const Outcome& outcome) {
@@ -54,7 +59,7 @@ void Callers::end_connect(const Outcome& outcome) {
 }
 
 Outcome Callers::may_call(bool ops_must_be_awaited) const {
-  if (shut_) return interrupted();
+  if (Outcome shut = may_begin_now(); !shut.ok()) return shut;
   if (ops_must_be_awaited && !ops_by_tag_.empty())
     return {Status::pending_ops,
             fmt::format("{} async all-reduces have not been awaited, tag {} is one of them",
@@ -94,7 +99,7 @@ bool Callers::end_sync(EndedSync ended) {
 
 Outcome Callers::may_launch(std::uint64_t tag) const {
   const std::lock_guard guard(mutex_);
-  if (shut_) return interrupted();
+  if (Outcome shut = may_begin_now(); !shut.ok()) return shut;
   if (ops_by_tag_.contains(tag))
     return {Status::invalid_argument, fmt::format("tag {} is in flight", tag)};
   return {};

@@ -7,6 +7,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "base/status.hpp"
@@ -39,9 +41,9 @@ class Callers {
     Callers& callers_;
   };
 
-  void shut();  // no call begins any more
+  void shut(const std::string& why);  // no call begins any more
+  bool anybody_inside() const;
   void wait_until_nobody_is_inside();
-  static Outcome interrupted();
   Outcome may_begin() const;  // interrupted once shut
 
   // Of the loop, when the caller that runs it leaves.
@@ -68,12 +70,14 @@ class Callers {
   void set_attributes(const Attributes& attributes);
 
  private:
-  Outcome may_call(bool ops_must_be_awaited) const;  // the lock is held
+  // The lock is held.
+  Outcome may_begin_now() const;
+  Outcome may_call(bool ops_must_be_awaited) const;
 
   mutable std::mutex mutex_;
   std::condition_variable nobody_inside_;
   int inside_ = 0;
-  bool shut_ = false;
+  std::optional<std::string> shut_;  // why
   Attributes attributes_;
   Waiting<Outcome> connect_;
   Waiting<CallEnded> call_;

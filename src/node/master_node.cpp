@@ -11,12 +11,14 @@
 #include <thread>
 #include <utility>
 
+#include "base/interrupt_check.hpp"
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "membership/master_machine.hpp"
 #include "net/control_channel.hpp"
 #include "net/listener.hpp"
 #include "net/loop.hpp"
+#include "node/promise.hpp"
 #include "node/state_file.hpp"
 
 namespace pccl::node {
@@ -64,16 +66,17 @@ class MasterNode::Impl {
       : options_(std::move(options)), machine_(settings(options_, std::nullopt)) {}
   ~Impl() {
     interrupt();
-    await_termination();
+    join();
   }
 
   Outcome run();
   bool launched() const { return launched_; }
   void interrupt() noexcept { loop_.stop(); }
-  void await_termination();
+  Outcome await_termination();
   Endpoint listening() const { return listener_.local(); }
 
  private:
+  void join();
   Outcome recollect();
   void remember();
   using Connection = membership::Connection;
@@ -101,6 +104,7 @@ class MasterNode::Impl {
   std::thread solver_;  // of the newest question
 
   std::atomic<bool> launched_ = false;
+  Promise<bool> ended_;
   std::mutex joining_;
   std::thread thread_;
 };
@@ -128,6 +132,7 @@ Outcome MasterNode::Impl::run() {
     channels_.clear();
     leaving_.clear();
     timer_.cancel();
+    ended_.deliver(true);
   });
   return {};
 }
@@ -141,7 +146,15 @@ Outcome MasterNode::Impl::recollect() {
   return save(options_.state_file, before.value_or(membership::Recollection{}));
 }
 
-void MasterNode::Impl::await_termination() {
+Outcome MasterNode::Impl::await_termination() {
+  while (launched_ && has_interrupt_check() && !ended_.kept_within(interrupt_check_interval))
+    if (application_interrupts())
+      return {Status::interrupted, "the application no longer waits for the master"};
+  join();
+  return {};
+}
+
+void MasterNode::Impl::join() {
   const std::lock_guard guard(joining_);
   if (thread_.joinable()) thread_.join();
   if (solver_.joinable()) solver_.join();
@@ -245,8 +258,8 @@ bool MasterNode::launched() const {
 void MasterNode::interrupt() noexcept {
   impl_->interrupt();
 }
-void MasterNode::await_termination() {
-  impl_->await_termination();
+Outcome MasterNode::await_termination() {
+  return impl_->await_termination();
 }
 Endpoint MasterNode::listening() const {
   return impl_->listening();

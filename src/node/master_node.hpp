@@ -29,8 +29,10 @@ class MasterNode {
 
   Outcome run();          // binds and starts the thread; invalid_usage: port in use, or run before
   bool launched() const;  // run() has been called with success
-  void interrupt() noexcept;   // async-signal-safe
-  void await_termination();    // repeatable, from any thread
+  void interrupt() noexcept;  // async-signal-safe
+  // Until it has been interrupted; repeatable, from any thread. Status::interrupted: the
+  // application wants out of the wait, and the master still runs.
+  Outcome await_termination();
   Endpoint listening() const;  // the bound endpoint, with the port chosen for port 0
 
  private:

@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/interrupt_check.hpp"
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "net/loop.hpp"
@@ -29,6 +30,8 @@ namespace {
 
 constexpr auto dial_master_deadline = std::chrono::seconds(5);
 constexpr auto transfer_check_interval = std::chrono::milliseconds(100);
+constexpr const char* being_destroyed = "the communicator is being destroyed";
+constexpr const char* by_application = "interrupted by the application, this peer has left the run";
 
 // For an error: not more of them than anybody reads.
 std::string listed(const std::vector<std::string>& names) {
@@ -47,7 +50,7 @@ class PeerNode::Impl final : public PeerIo {
   explicit Impl(PeerOptions options) : options_(options) {}
   ~Impl() override { shut_down(); }
 
-  void interrupt();
+  void interrupt(const std::string& why = being_destroyed);
   Outcome connect();
   bool connected() const { return accepted_; }
   Outcome call(wire::CallKind what, bool& peers_pending);
@@ -70,6 +73,9 @@ class PeerNode::Impl final : public PeerIo {
     net::Loop::Timer timer{loop};
     net::Loop::Timer connect_limit{loop};
     net::Loop::Timer transfer_timer{loop};
+    net::Loop::Timer tick_timer{loop};
+    std::atomic<std::uint32_t> ticks = 0;
+    std::atomic<bool> ticking = false;
     std::thread thread;
     std::deque<membership::PeerEvent> inbox;
     bool core_is_busy = false;
@@ -83,6 +89,7 @@ class PeerNode::Impl final : public PeerIo {
   void with_core(Work work);  // then carries out whatever follows from it
   template <typename Value>
   Value& wait_for(Promise<Value>& promise);
+  void tick_again();
   void check_time();
   void watch_transfer();
   void refresh_attributes();
@@ -154,6 +161,8 @@ Outcome PeerNode::Impl::connect() {
             fmt::format("not admitted within {:.1f} s", seconds(options_.connect_timeout))});
       });
   }
+  while (!promise->kept_within(interrupt_check_interval))
+    if (application_interrupts()) interrupt(by_application);
   const Outcome outcome = promise->wait();
   session.failed = !outcome.ok();
   return outcome;
@@ -263,11 +272,36 @@ void PeerNode::Impl::with_core(Work work) {
     accepted_ = false;
 }
 
-// The loop is not held. Lets the waiting thread run the loop, when nobody else does.
+// The loop is not held. Lets the waiting thread run the loop, when nobody else does. An application
+// that has a way to interrupt is asked at each tick.
 template <typename Value>
 Value& PeerNode::Impl::wait_for(Promise<Value>& promise) {
-  session_->loop.run_until([&] { return promise.kept(); }, [this] { return callers_.takeover(); });
+  Session& session = *session_;
+  const auto takeover = [this] { return callers_.takeover(); };
+  bool interruptible = has_interrupt_check();
+  while (interruptible && !promise.kept()) {
+    if (!session.ticking) {
+      const net::Loop::Hold hold(session.loop);
+      tick_again();
+    }
+    const std::uint32_t seen = session.ticks;
+    session.loop.run_until([&] { return promise.kept() || session.ticks != seen; }, takeover);
+    if (promise.kept_within(session.ticks != seen ? Duration{} : interrupt_check_interval)) break;
+    interruptible = !application_interrupts();
+    if (!interruptible) interrupt(by_application);
+  }
+  session.loop.run_until([&] { return promise.kept(); }, takeover);
   return promise.wait();
+}
+
+// Wakes who runs the loop, again and again while a caller is inside.
+void PeerNode::Impl::tick_again() {
+  session_->ticking = true;
+  session_->tick_timer.set(net::Loop::now() + interrupt_check_interval, [this] {
+    ++session_->ticks;
+    session_->ticking = false;  // before the question: who enters now sees this, or is seen
+    if (callers_.anybody_inside()) tick_again();
+  });
 }
 
 void PeerNode::Impl::wake_at(Instant at) {
@@ -440,8 +474,8 @@ void PeerNode::Impl::sync_ended(EndedSync ended) {
 // ---- the end
 // ---------------------------------------------------------------------------------------------
 
-void PeerNode::Impl::interrupt() {
-  callers_.shut();
+void PeerNode::Impl::interrupt(const std::string& why) {
+  callers_.shut(why);
   Session* session = nullptr;
   {
     const std::lock_guard guard(session_changes_);
@@ -449,9 +483,9 @@ void PeerNode::Impl::interrupt() {
   }
   if (session != nullptr) {
     const net::Loop::Hold hold(session->loop);
-    feed(membership::LeaveRequested{});
+    feed(membership::LeaveRequested{why});
   }
-  callers_.end_connect(Callers::interrupted());
+  callers_.end_connect(callers_.may_begin());
 }
 
 void PeerNode::Impl::shut_down() {

@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "base/time.hpp"
+
 namespace pccl::node {
 
 template <typename Value>
@@ -23,6 +25,10 @@ class Promise {
     const std::lock_guard guard(mutex_);
     return value_.has_value();
   }
+  bool kept_within(Duration patience) const {
+    std::unique_lock guard(mutex_);
+    return delivered_.wait_for(guard, patience, [this] { return value_.has_value(); });
+  }
   Value& wait() {
     std::unique_lock guard(mutex_);
     delivered_.wait(guard, [this] { return value_.has_value(); });
@@ -31,7 +37,7 @@ class Promise {
 
  private:
   mutable std::mutex mutex_;
-  std::condition_variable delivered_;
+  mutable std::condition_variable delivered_;
   std::optional<Value> value_;
 };
 

@@ -1,0 +1,299 @@
+"""A peer of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from typing import Any, Optional
+
+from pccl import _loader
+from pccl._address import split_address
+from pccl._descriptors import NO_QUANTIZATION, QuantizationOptions, ReduceOpDescriptor, ReduceOperandDescriptor
+from pccl._enums import Attribute, DeviceType, ReduceOp, SharedStateSyncStrategy
+from pccl._errors import InvalidValueError, PCCLError, Result, require
+from pccl._operand import Operand, operand_of
+from pccl._shared_state import SharedState, SharedStateSyncInfo
+
+_SECONDS_BETWEEN_ATTEMPTS = 1.0
+_log = logging.getLogger("pccl")
+
+
+@dataclasses.dataclass
+class ReduceInfo:
+    """What an all-reduce took: peers of the group at its launch, payload bytes that this peer sent and received."""
+
+    local_world_size: int
+    tx_bytes: int
+    rx_bytes: int
+
+    @property
+    def world_size(self) -> int:
+        """The same as ``local_world_size``."""
+        return self.local_world_size
+
+
+class ErrorFeedback:
+    """What quantized all-reduces of one tensor have lost so far, added to the input of the next one.
+
+    Made for tensors that are reduced again and again and whose results accumulate. See pcclErrorFeedback_t in pccl.h
+    for the algorithm and its sources.
+
+    Args:
+        count: elements of the tensor.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._native = _loader.core.ErrorFeedback(count)
+
+    @property
+    def residual(self) -> memoryview:
+        """float32, one per element, to look at, save, restore or zero; not while an all-reduce uses it."""
+        return memoryview(self._native)
+
+
+class AsyncReduceHandle:
+    """An all-reduce that was launched; `wait` for it before the next topology update or sync."""
+
+    def __init__(self, communicator: Communicator, tag: int) -> None:
+        self._communicator = communicator
+        self._tag = tag
+        self._outcome: Optional[tuple[bool, int, ReduceInfo]] = None
+
+    def wait(self) -> tuple[bool, int, ReduceInfo]:
+        """Blocks until the outcome is known: (success, value of the `Result`, info). Never raises for a failed op,
+        whose info is zeros. May be called again."""
+        if self._outcome is None:
+            status, *info = self._communicator._await(self._tag)
+            if status != 0:
+                info = [0, 0, 0]
+            self._outcome = (status == 0, status, ReduceInfo(*info))
+        return self._outcome
+
+
+class Communicator:
+    """A peer, once `connect` has returned. Use it from one thread; another one may reduce at the same time, while
+    the first calls nothing but `are_peers_pending` and `get_attribute`.
+
+    Blocking calls release the GIL. A signal handler that raises (Ctrl-C: KeyboardInterrupt) ends them: the peer then
+    leaves the run, in-place buffers hold their input again, and the other peers go on.
+
+    Args:
+        address: of the master, "ip:port", "[ipv6]:port" or "name:port".
+        peer_group: only peers of the same group reduce and share state with each other.
+        p2p_connection_pool_size: TCP connections to each neighbour; 0: chosen by the library.
+
+    Raises:
+        ValueError: the address has no port or cannot be resolved, or a number is out of range.
+    """
+
+    def __init__(self, address: str, peer_group: int = 0, p2p_connection_pool_size: int = 0) -> None:
+        ip, port = split_address(address)
+        for value, name in ((peer_group, "peer_group"), (p2p_connection_pool_size, "p2p_connection_pool_size")):
+            require(isinstance(value, int) and 0 <= value < 2**32, f"{name} {value!r} is not in [0, 2^32)")
+        self._native = _loader.core.Communicator(ip, port, peer_group, p2p_connection_pool_size)
+        # Tensors of ops in flight, by tag: their bytes are in use until the op has been awaited.
+        self._in_flight: dict[int, tuple[Any, ...]] = {}
+
+    def close(self) -> None:
+        """Leaves the run; the others go on. Calls that block in other threads end."""
+        native = getattr(self, "_native", None)
+        if native is not None:
+            native.destroy()
+            self._in_flight.clear()
+
+    def __enter__(self) -> Communicator:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    # ---- membership
+
+    def connect(self, n_attempts: int = 5) -> None:
+        """Joins the run: returns inside the `update_topology` of the others, who admit this peer; the first peer of a run
+        at once. Do next what they do after their `update_topology`.
+
+        Tries again every second.
+
+        Raises:
+            ConnectionError: all attempts have failed; the cause is the last `PCCLError`.
+        """
+        for attempt in range(1, n_attempts + 1):
+            try:
+                return self._check(self._native.connect(), "pcclConnect")
+            except PCCLError as error:
+                _log.warning("attempt %d of %d to connect failed: %s", attempt, n_attempts, error)
+                last = error
+            if attempt < n_attempts:
+                time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
+        require(n_attempts > 0, f"n_attempts is {n_attempts}")
+        raise ConnectionError(f"Failed to connect to the master after {n_attempts} attempts: {last}") from last
+
+    def get_attribute(self, attribute: Attribute) -> int:
+        """A number about the run as last refreshed by `connect`, `update_topology`, `optimize_topology`,
+        `sync_shared_state` or a failed all-reduce. Never blocks; any thread."""
+        status, value = self._native.attribute(attribute.value)
+        self._check(status, "pcclGetAttribute")
+        return value
+
+    def update_topology(self) -> None:
+        """Admits the peers that wait. Blocks until all accepted peers of all groups have called it."""
+        self._check(self._native.update_topology(), "pcclUpdateTopology")
+
+    def are_peers_pending(self) -> bool:
+        """Whether any peer waits to be admitted: the same answer on all peers of all groups, once all have asked. May be
+        called while all-reduces run."""
+        status, pending = self._native.are_peers_pending()
+        self._check(status, "pcclArePeersPending")
+        return pending
+
+    def optimize_topology(self) -> None:
+        """Measures the paths between all peers, a second or two for each, and adopts the fastest ring. Blocks until all
+        accepted peers of all groups have called it."""
+        self._check(self._native.optimize_topology(), "pcclOptimizeTopology")
+
+    def sync_shared_state(
+        self,
+        shared_state: SharedState,
+        strategy: SharedStateSyncStrategy = SharedStateSyncStrategy.ENFORCE_POPULAR,
+    ) -> SharedStateSyncInfo:
+        """Makes every entry the same bit by bit, and the revision, on all peers of the group, who all have to call it."""
+        status, revision, tx_bytes, rx_bytes = self._native.synchronize(
+            shared_state.revision, shared_state._entries(), strategy.value
+        )
+        self._check(status, "pcclSynchronizeSharedState")
+        shared_state._revision = revision
+        return SharedStateSyncInfo(tx_bytes, rx_bytes)
+
+    # ---- all-reduce
+
+    def all_reduce(
+        self,
+        send: Any,
+        recv: Any,
+        *,
+        op: ReduceOp,
+        tag: int = 0,
+        operand_descriptor: Optional[ReduceOperandDescriptor] = None,
+        quantization_options: Optional[QuantizationOptions] = None,
+        error_feedback: Optional[ErrorFeedback] = None,
+    ) -> ReduceInfo:
+        """Reduces a tensor across the peers of the group; all get the same bits.
+
+        Args:
+            send, recv: two torch CPU tensors or two numpy arrays (or two objects with DLPack or the buffer protocol)
+                of the same size and type, contiguous. The same one twice: in place.
+            tag: names the op among those in flight, the same on all peers.
+            operand_descriptor: default: the type of the tensors.
+            quantization_options: default: elements travel as they are.
+            error_feedback: of this tensor, for quantized SUM and AVG.
+
+        Raises:
+            PCCLError: RANK_CONNECTION_LOST: a peer was lost, on all peers alike; in place the tensor holds its input
+                again: call again. TOO_FEW_PEERS: alone in the group. INVALID_ARGUMENT: e.g. the peers' calls differ.
+            ValueError: the tensors do not fit.
+        """
+        operation, _ = self._operation(send, recv, op, tag, operand_descriptor, quantization_options)
+        status, *info = self._native.all_reduce(operation, error_feedback and error_feedback._native)
+        self._check(status, "pcclAllReduce")
+        return ReduceInfo(*info)
+
+    def all_reduce_async(
+        self,
+        send: Any,
+        recv: Any,
+        *,
+        op: ReduceOp,
+        tag: int = 0,
+        operand_descriptor: Optional[ReduceOperandDescriptor] = None,
+        quantization_options: Optional[QuantizationOptions] = None,
+        error_feedback: Optional[ErrorFeedback] = None,
+    ) -> AsyncReduceHandle:
+        """Launches what `all_reduce` does and returns. The tensors stay in use, and alive, until the handle's `wait`."""
+        operation, owners = self._operation(send, recv, op, tag, operand_descriptor, quantization_options)
+        status = self._native.all_reduce_async(operation, error_feedback and error_feedback._native)
+        self._check(status, "pcclAllReduceAsync")
+        self._in_flight[tag] = (*owners, error_feedback)
+        return AsyncReduceHandle(self, tag)
+
+    def all_reduce_multiple_with_retry(
+        self,
+        descriptors: list[ReduceOpDescriptor],
+        *,
+        max_in_flight: int = 4,
+        error_feedbacks: Optional[list[Optional[ErrorFeedback]]] = None,
+    ) -> ReduceInfo:
+        """Reduces many tensors, up to ``max_in_flight`` at a time; what a lost peer fails is done again among those who
+        remain, until all have succeeded. Tags must be unique.
+
+        Raises:
+            PCCLError: TOO_FEW_PEERS: alone in the group, also if that happens meanwhile.
+        """
+        feedbacks = error_feedbacks or []
+        require(len(feedbacks) in (0, len(descriptors)), "error_feedbacks must be as many as descriptors")
+        status, *info = self._native.all_reduce_multiple(
+            [descriptor._operation() for descriptor in descriptors],
+            [feedback and feedback._native for feedback in feedbacks],
+            max_in_flight,
+        )
+        self._check(status, "pcclAllReduceMultipleWithRetry")
+        return ReduceInfo(*info)
+
+    # ---- inside
+
+    def _check(self, status: int, function: str) -> None:
+        if status != 0:
+            raise PCCLError(Result(status), function, self._reason(function))
+
+    def _reason(self, function: str) -> str:
+        return self._native.last_error().removeprefix(f"{function}: ")
+
+    def _await(self, tag: int) -> tuple[int, int, int, int]:
+        outcome = self._native.await_reduce(tag)
+        self._in_flight.pop(tag, None)
+        return outcome
+
+    @staticmethod
+    def _operation(
+        send: Any,
+        recv: Any,
+        op: ReduceOp,
+        tag: int,
+        operand_descriptor: Optional[ReduceOperandDescriptor],
+        quantization_options: Optional[QuantizationOptions],
+    ) -> tuple[Any, tuple[Any, Any]]:
+        target = operand_of(recv, "recv", writable=True)
+        source = target if send is recv else operand_of(send, "send")
+        _require_fit(source, target)
+        dtype, hint = source.dtype, 0
+        if operand_descriptor is not None:
+            dtype, hint = operand_descriptor.datatype, operand_descriptor.distribution_hint.value
+            require(dtype is source.dtype, f"send has elements of {source.dtype.name}, the descriptor says {dtype.name}")
+        quantization = quantization_options or NO_QUANTIZATION
+        operation = _loader.core.Operation(
+            source.address,
+            target.address,
+            source.count,
+            dtype.value,
+            op.value,
+            tag,
+            hint,
+            quantization.quantized_datatype.value,
+            quantization.algorithm.value,
+        )
+        return operation, (source.owner, target.owner)
+
+
+def _require_fit(source: Operand, target: Operand) -> None:
+    if source.kind != target.kind:
+        raise InvalidValueError(
+            f"send and recv must both be torch tensors or both be numpy arrays, not {source.kind} and {target.kind}"
+        )
+    for operand, what in ((source, "send"), (target, "recv")):
+        require(operand.device is DeviceType.CPU, f"{what} is on a device; this build takes tensors in host memory")
+    require(source.dtype is target.dtype, f"send has elements of {source.dtype.name}, recv of {target.dtype.name}")
+    require(source.count == target.count, f"send has {source.count} elements, recv has {target.count}")

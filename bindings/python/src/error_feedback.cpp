@@ -1,0 +1,31 @@
+#include "error_feedback.hpp"
+
+#include <new>
+#include <stdexcept>
+
+namespace py = pybind11;
+
+namespace pccl_python {
+
+ErrorFeedback::ErrorFeedback(std::size_t count) : count_(count) {
+  const pcclResult_t result = pcclCreateErrorFeedback(count, &handle_);
+  if (result == pcclInternalError) throw std::bad_alloc();
+  if (result != pcclSuccess)
+    throw std::invalid_argument("count is over the limit of an all-reduce");
+  pcclErrorFeedbackData(handle_, &data_, nullptr);
+}
+
+ErrorFeedback::~ErrorFeedback() {
+  pcclDestroyErrorFeedback(handle_);
+}
+
+void bind_error_feedback(py::module_& module) {
+  py::class_<ErrorFeedback>(module, "ErrorFeedback", py::buffer_protocol())
+      .def(py::init<std::size_t>(), py::arg("count"))
+      .def_property_readonly("count", &ErrorFeedback::count)
+      .def_buffer([](const ErrorFeedback& feedback) {
+        return py::buffer_info(feedback.data(), static_cast<py::ssize_t>(feedback.count()));
+      });
+}
+
+}  // namespace pccl_python

@@ -91,7 +91,9 @@ class Communicator:
         ip, port = split_address(address)
         for value, name in ((peer_group, "peer_group"), (p2p_connection_pool_size, "p2p_connection_pool_size")):
             require(isinstance(value, int) and 0 <= value < 2**32, f"{name} {value!r} is not in [0, 2^32)")
-        self._native = _loader.core.Communicator(ip, port, peer_group, p2p_connection_pool_size)
+        self._seat = (ip, port, peer_group, p2p_connection_pool_size)
+        self._connected = False
+        self._native = _loader.core.Communicator(*self._seat)
         # Tensors of ops in flight, by tag: their bytes are in use until the op has been awaited.
         self._in_flight: dict[int, tuple[Any, ...]] = {}
 
@@ -101,6 +103,17 @@ class Communicator:
         if native is not None:
             native.destroy()
             self._in_flight.clear()
+            self._connected = False
+
+    def renew(self) -> None:
+        """Leaves the run and begins anew, unconnected: for a peer that was removed and wants to come back."""
+        self.close()
+        self._native = _loader.core.Communicator(*self._seat)
+
+    def is_connected(self) -> bool:
+        """Whether `connect` has returned and `close` has not been called. A peer that was removed from the run does not
+        know before its next call."""
+        return self._connected
 
     def __enter__(self) -> Communicator:
         return self
@@ -124,7 +137,9 @@ class Communicator:
         """
         for attempt in range(1, n_attempts + 1):
             try:
-                return self._check(self._native.connect(), "pcclConnect")
+                self._check(self._native.connect(), "pcclConnect")
+                self._connected = True
+                return
             except PCCLError as error:
                 _log.warning("attempt %d of %d to connect failed: %s", attempt, n_attempts, error)
                 last = error

@@ -1,0 +1,35 @@
+"""The outer step of DiLoCo: SGD with momentum on the averaged pseudo-gradient, the same bits on every machine."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+
+
+@dataclasses.dataclass(frozen=True)
+class OuterStep:
+    """Nesterov's momentum as in torch.optim.SGD: v = m v + g, then p -= lr (g + m v), or lr v without ``nesterov``.
+
+    Source: Douillard et al., "DiLoCo: Distributed Low-Communication Training of Language Models", arXiv 2311.08105,
+    algorithm 1, whose outer optimizer this is.
+    """
+
+    lr: float = 0.7
+    momentum: float = 0.9
+    nesterov: bool = True
+
+    def apply(self, parameters: torch.Tensor, velocity: torch.Tensor, gradient: torch.Tensor) -> None:
+        """Changes all three; the gradient is scratch afterwards.
+
+        Each line rounds each element once. A fused multiply-add, which some processors have and others do not, would
+        round differently.
+        """
+        velocity.mul_(self.momentum)
+        velocity.add_(gradient)
+        if self.nesterov:
+            gradient.add_(velocity * self.momentum)
+        else:
+            gradient.copy_(velocity)
+        gradient.mul_(self.lr)
+        parameters.sub_(gradient)

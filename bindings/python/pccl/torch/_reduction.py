@@ -1,0 +1,82 @@
+"""Averaging a change over all peers: at once, or on a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from typing import Optional
+
+import torch
+
+from pccl._communicator import ErrorFeedback
+from pccl._descriptors import QuantizationOptions
+from pccl._enums import ReduceOp
+from pccl.torch._outer_model import Change
+from pccl.torch._seat import Seat, Traffic
+
+# Names of the all-reduces, the same on all peers.
+COMPANY_TAG, WEIGHT_TAG, FIRST_TENSOR_TAG = 0, 1, 2
+
+
+class Averaging:
+    """The average of a change over the peers of the group, among those who remain when one is lost."""
+
+    def __init__(self, seat: Seat, like: Change, quantization: Optional[QuantizationOptions], feedback: bool) -> None:
+        self._seat = seat
+        self._quantization = quantization
+        self._feedbacks = [ErrorFeedback(flat.numel()) if feedback else None for flat in like.parameters.long]
+
+    def of_all(self, change: Change) -> Traffic:
+        """Every peer counts alike."""
+        total = Traffic()
+        for tag, (flat, *how) in enumerate(self._tensors(change), FIRST_TENSOR_TAG):
+            total.add(self._seat.reduce_with_retry(flat, ReduceOp.AVG, tag, *how))
+        return total
+
+    def of_those_with_weight(self, change: Change) -> Traffic:
+        """Peers of weight 0 take part and do not count. When there is nobody else, nothing is reduced, and the change is
+        nothing with the weight 0."""
+        total = Traffic()
+        for tag, (flat, *how) in enumerate(self._tensors(change), FIRST_TENSOR_TAG):
+            # The weights and the tensor are of the same members: a loss between the two makes the second one fail.
+            reduced: Optional[Traffic] = None
+            while reduced is None:
+                weight = torch.tensor([change.weight])
+                total.add(self._seat.reduce_with_retry(weight, ReduceOp.SUM, WEIGHT_TAG))
+                if weight.item() == 0:
+                    change.forget()
+                    return total
+                reduced = self._seat.reduce(flat, ReduceOp.SUM, tag, *how)
+                total.retries += reduced is None
+            total.add(reduced)
+            flat.div_(weight)
+        change.weight = 1.0
+        return total
+
+    def _tensors(self, change: Change) -> list[tuple]:
+        quantized = [(flat, self._quantization, f) for flat, f in zip(change.parameters.long, self._feedbacks)]
+        return quantized + [(flat, None, None) for flat in change.buffers.long]
+
+
+class InBackground:
+    """One averaging beside the inner steps. The thread that waits gets what it has raised."""
+
+    def __init__(self, averaging: Averaging, change: Change) -> None:
+        self.change = change
+        self._averaging = averaging
+        self._traffic = Traffic()
+        self._error: Optional[BaseException] = None
+        # A peer that ends leaves the run; what is in flight need not keep its process.
+        self._thread = threading.Thread(target=self._run, name="pccl-averaging", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._traffic = self._averaging.of_those_with_weight(self.change)
+        except BaseException as error:  # handed over
+            self._error = error
+
+    def wait(self) -> Traffic:
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._traffic

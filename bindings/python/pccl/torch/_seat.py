@@ -1,0 +1,149 @@
+"""A seat in a run: the calls that training needs, each with the few outcomes that training can tell apart.
+
+A lost peer is no outcome: what it broke is done again among those who remain. `RemovedFromRun` is: the run goes on
+without this peer (it was frozen or cut off), which may take a new seat as a newcomer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterable
+from typing import Optional
+
+import torch
+
+from pccl._communicator import Communicator, ErrorFeedback
+from pccl._descriptors import QuantizationOptions
+from pccl._enums import Attribute, ReduceOp
+from pccl._errors import PCCLError, Result
+from pccl._shared_state import SharedState, TensorInfo
+
+PAUSE_WHILE_WAITING_S = 0.1
+_REMOVED = (Result.INVALID_USAGE, Result.UPDATE_TOPOLOGY_FAILED, Result.TOPOLOGY_OPTIMIZATION_FAILED)
+
+
+class RemovedFromRun(Exception):
+    """The run goes on without this peer."""
+
+
+@dataclasses.dataclass
+class Traffic:
+    """Payload bytes of this peer, and all-reduces that a lost peer made it do again."""
+
+    tx_bytes: int = 0
+    rx_bytes: int = 0
+    retries: int = 0
+
+    def add(self, other: Traffic) -> None:
+        self.tx_bytes += other.tx_bytes
+        self.rx_bytes += other.rx_bytes
+        self.retries += other.retries
+
+
+class Seat:
+    """A communicator in use by one training loop.
+
+    Args:
+        ranks_per_replica: of a grid of replicas that are sharded over so many peers each, one per peer group.
+    """
+
+    def __init__(self, communicator: Communicator, ranks_per_replica: int = 1) -> None:
+        self.communicator = communicator
+        self.ranks_per_replica = ranks_per_replica
+
+    def world_size(self) -> int:
+        return self.communicator.get_attribute(Attribute.LOCAL_WORLD_SIZE)
+
+    def take(self) -> None:
+        """Connects, unless the application has."""
+        if not self.communicator.is_connected():
+            self.communicator.connect()
+        self._complete_grid()
+
+    def take_anew(self) -> None:
+        """After a removal."""
+        self.communicator.renew()
+        self.take()
+
+    def admit(self) -> None:
+        """Collective over all groups: lets in who waits. Newcomers skip it once: `take` returned inside it."""
+        with _removals():
+            self.communicator.update_topology()
+        self._complete_grid()
+
+    def peers_pending(self) -> bool:
+        with _removals():
+            return self.communicator.are_peers_pending()
+
+    def _complete_grid(self) -> None:
+        if self.ranks_per_replica > 1:
+            with _removals():
+                complete_grid(self.communicator, self.ranks_per_replica)
+
+    def synchronize(self, revision: int, entries: Iterable[tuple[str, torch.Tensor]]) -> tuple[int, Traffic]:
+        """Collective over the group: afterwards all hold the same. The revision that it has now, and the traffic."""
+        state = SharedState([TensorInfo.from_torch(tensor, name) for name, tensor in entries])
+        state.revision = revision
+        with _removals():
+            info = self.communicator.sync_shared_state(state)
+        return state.revision, Traffic(info.tx_bytes, info.rx_bytes)
+
+    def reduce(
+        self,
+        values: torch.Tensor,
+        op: ReduceOp,
+        tag: int,
+        quantization: Optional[QuantizationOptions] = None,
+        feedback: Optional[ErrorFeedback] = None,
+    ) -> Optional[Traffic]:
+        """In place. None: a peer was lost, on all that remain alike; the values are as they were. A peer that is alone
+        has the result already."""
+        try:
+            with _removals():
+                info = self.communicator.all_reduce(
+                    values, values, op=op, tag=tag, quantization_options=quantization, error_feedback=feedback
+                )
+        except PCCLError as error:
+            if error.result is Result.TOO_FEW_PEERS:
+                return Traffic()
+            if error.result is Result.RANK_CONNECTION_LOST:
+                return None
+            raise
+        return Traffic(info.tx_bytes, info.rx_bytes)
+
+    def reduce_with_retry(
+        self,
+        values: torch.Tensor,
+        op: ReduceOp,
+        tag: int,
+        quantization: Optional[QuantizationOptions] = None,
+        feedback: Optional[ErrorFeedback] = None,
+    ) -> Traffic:
+        """`reduce` among those who remain, until it succeeds."""
+        total = Traffic()
+        while (done := self.reduce(values, op, tag, quantization, feedback)) is None:
+            total.retries += 1
+        total.add(done)
+        return total
+
+
+def complete_grid(communicator: Communicator, ranks_per_replica: int) -> None:
+    """Admits peers until every replica has all its ranks: until the groups are equally large and all there. Every peer
+    of the run has to be in it."""
+    while communicator.get_attribute(Attribute.GLOBAL_WORLD_SIZE) < ranks_per_replica * communicator.get_attribute(
+        Attribute.LARGEST_PEER_GROUP_WORLD_SIZE
+    ):
+        time.sleep(PAUSE_WHILE_WAITING_S)
+        communicator.update_topology()
+
+
+class _removals:
+    """Turns the codes of a lost seat into RemovedFromRun."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
+        if isinstance(error, PCCLError) and error.result in _REMOVED:
+            raise RemovedFromRun(str(error)) from error

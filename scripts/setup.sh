@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building PCCL needs and this machine lacks (Debian 12, Ubuntu 22.04 and 24.04).
 #
-#   scripts/setup.sh            to build the library, the daemons, the examples and the tests
+#   scripts/setup.sh            to build the library, the daemons, the Python bindings, the examples and the tests
 #   scripts/setup.sh --tests    also what only scripts/test.sh uses: a clang with libFuzzer, ip, setarch
 #
 # Idempotent: when nothing is missing it asks neither the network nor for root.
@@ -40,6 +40,10 @@ want_tool ccache ccache
 want_tool git git
 want_tool python3 python3
 want_tool pkg-config pkg-config
+python_builds_extensions() {
+  python3 -c 'import ensurepip, os, sysconfig, venv; os.stat(sysconfig.get_path("include") + "/Python.h")' > /dev/null 2>&1
+}
+python_builds_extensions || missing+=(python3-dev python3-venv)
 if command -v dpkg-query > /dev/null; then
   for package in build-essential libasio-dev libspdlog-dev libfmt-dev libgtest-dev libssl-dev libxxhash-dev \
     libcli11-dev nlohmann-json3-dev; do

@@ -76,7 +76,7 @@ run_preset() {
 
 if [ $setup = yes ]; then
   say "setting up"
-  scripts/setup.sh --tests || exit 1
+  scripts/setup.sh --tests && scripts/python_env.sh --tests || exit 1
 fi
 for preset in "${presets[@]}"; do
   run_preset "$preset" || failed=1

@@ -11,7 +11,7 @@ from pccl import _loader
 from pccl._address import split_address
 from pccl._descriptors import NO_QUANTIZATION, QuantizationOptions, ReduceOpDescriptor, ReduceOperandDescriptor
 from pccl._enums import Attribute, DeviceType, ReduceOp, SharedStateSyncStrategy
-from pccl._errors import InvalidValueError, PCCLError, Result, require
+from pccl._errors import InvalidValueError, PCCLError, Result, require, require_type
 from pccl._operand import Operand, operand_of
 from pccl._shared_state import SharedState, SharedStateSyncInfo
 
@@ -262,10 +262,11 @@ class Communicator:
 
     def _check(self, status: int, function: str) -> None:
         if status != 0:
-            raise PCCLError(Result(status), function, self._reason(function))
+            raise PCCLError(Result(status), function, self._reason())
 
-    def _reason(self, function: str) -> str:
-        return self._native.last_error().removeprefix(f"{function}: ")
+    def _reason(self) -> str:
+        # The text begins with the C function that was called, which is not always the one that the error names.
+        return self._native.last_error().partition(": ")[2]
 
     def _await(self, tag: int) -> tuple[int, int, int, int]:
         outcome = self._native.await_reduce(tag)
@@ -281,6 +282,8 @@ class Communicator:
         operand_descriptor: Optional[ReduceOperandDescriptor],
         quantization_options: Optional[QuantizationOptions],
     ) -> tuple[Any, tuple[Any, Any]]:
+        require_type(isinstance(op, ReduceOp), f"op is {op!r}, not a ReduceOp")
+        require(0 <= tag < 2**64, f"tag {tag} is not in [0, 2^64)")
         target = operand_of(recv, "recv", writable=True)
         source = target if send is recv else operand_of(send, "send")
         _require_fit(source, target)

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from pccl import _cdecls, _loader
-from pccl._enums import DataType, DistributionHint, QuantizationAlgorithm, ReduceOp
+from pccl._enums import DataType, DeviceType, DistributionHint, QuantizationAlgorithm, ReduceOp
 from pccl._errors import require
 from pccl._operand import is_numpy, is_torch, operand_of
 
@@ -84,6 +84,7 @@ class ReduceOpDescriptor:
     def _of(send: Any, recv: Any, reduce_descriptor: ReduceDescriptor) -> ReduceOpDescriptor:
         source, target = operand_of(send, "send"), operand_of(recv, "recv", writable=True)
         for operand, what in ((source, "send"), (target, "recv")):
+            require(operand.device is DeviceType.CPU, f"{what} is on a device; this build takes tensors in host memory")
             require(
                 operand.count >= reduce_descriptor.count,
                 f"{what} has {operand.count} elements, the descriptor asks for {reduce_descriptor.count}",

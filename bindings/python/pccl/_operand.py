@@ -109,7 +109,8 @@ def _of_buffer(value: Any, what: str, writable: bool) -> Operand:
         ) from None
     require(view.c_contiguous, f"{what} is not C-contiguous")
     require(not (writable and view.readonly), f"{what} is read-only")
-    code = view.format.lstrip("@=")
+    # ctypes arrays name their byte order, which is that of this machine unless asked otherwise.
+    code = view.format.lstrip("@=" + ("<" if sys.byteorder == "little" else ">!"))
     kinds = {**dict.fromkeys(_SIGNED, _SIGNED_BY_SIZE), **dict.fromkeys(_UNSIGNED, _UNSIGNED_BY_SIZE)}
     kinds.update(dict.fromkeys(_FLOATS, _FLOAT_BY_SIZE))
     dtype = kinds.get(code, {}).get(view.itemsize)

@@ -1,0 +1,1 @@
+"""What the examples share; nothing here is about PCCL."""

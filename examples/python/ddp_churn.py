@@ -15,7 +15,7 @@ import torch
 import pccl
 import pccl.torch
 from common.history import History
-from common.options import Task, parser_of, quantization_of, run_here
+from common.options import Task, parser_of, quantization_of, run_here, set_lr
 from common.same_bits import same_everywhere
 
 
@@ -41,6 +41,7 @@ def train(options: argparse.Namespace) -> None:
     history.report(average.step, task.held_out_loss(), average.world_size, average.traffic.tx_bytes, "joined")
     retries = 0
     while average.step < options.end:
+        set_lr(optimizer, options.lr, average.step / options.end)
         history.count_tokens(task.backward())
         optimizer.step()
         optimizer.zero_grad()

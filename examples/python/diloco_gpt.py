@@ -14,7 +14,7 @@ import torch
 import pccl
 import pccl.torch
 from common.history import History
-from common.options import Task, parser_of, quantization_of, run_here
+from common.options import Task, parser_of, quantization_of, run_here, set_lr
 from common.same_bits import same_everywhere
 
 
@@ -36,6 +36,7 @@ def train(options: argparse.Namespace) -> None:
     history = History(options.name, "round", options.end)
     history.report(diloco.round, task.held_out_loss(), diloco.world_size, diloco.traffic.tx_bytes, "joined")
     while diloco.round < options.end:
+        set_lr(inner, options.lr, diloco.progress / options.end)
         history.count_tokens(task.backward())
         inner.step()
         inner.zero_grad()

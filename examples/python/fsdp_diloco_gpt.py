@@ -19,7 +19,7 @@ from torch.distributed.fsdp import fully_shard
 import pccl
 import pccl.torch
 from common.history import History
-from common.options import Task, parser_of, quantization_of, run_here
+from common.options import Task, parser_of, quantization_of, run_here, set_lr
 from common.same_bits import same_everywhere
 
 RANKS_PER_REPLICA = 2
@@ -59,6 +59,7 @@ def train(options: argparse.Namespace) -> None:
 
     report("joined")
     while diloco.round < options.end:
+        set_lr(inner, options.lr, diloco.progress / options.end)
         tokens = task.backward()
         if history is not None:
             history.count_tokens(tokens)

@@ -19,6 +19,15 @@ class Shape:
     width: int = 64
 
 
+def rotated(x: torch.Tensor) -> torch.Tensor:
+    """Rotary position embedding (Su et al., arXiv 2104.09864) of [batch, heads, length, width per head]."""
+    length, half = x.shape[-2], x.shape[-1] // 2
+    angle = torch.arange(length)[:, None] * 1000.0 ** (-torch.arange(half) / half)
+    cosine, sine = angle.cos(), angle.sin()
+    first, second = x[..., :half], x[..., half:]
+    return torch.cat((first * cosine - second * sine, first * sine + second * cosine), dim=-1)
+
+
 class Block(nn.Module):
     """Causal self-attention, then two linear layers, each on top of what comes in."""
 
@@ -36,6 +45,7 @@ class Block(nn.Module):
         batch, length, width = x.shape
         split = self.query_key_value(self.before_attention(x)).view(batch, length, 3, self.heads, width // self.heads)
         query, key, value = split.permute(2, 0, 3, 1, 4)
+        query, key = rotated(query), rotated(key)
         seen = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         x = x + self.attention_out(seen.transpose(1, 2).reshape(batch, length, width))
         return x + self.narrow(F.gelu(self.widen(self.before_linear(x))))
@@ -47,14 +57,13 @@ class GPT(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.byte = nn.Embedding(BYTES, shape.width)
-        self.position = nn.Embedding(shape.context, shape.width)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.before_logits = nn.LayerNorm(shape.width)
         self.logits = nn.Linear(shape.width, BYTES)
         self.apply(_initialize)
 
     def forward(self, bytes_seen: torch.Tensor) -> torch.Tensor:
-        x = self.byte(bytes_seen) + self.position(torch.arange(bytes_seen.shape[1]))
+        x = self.byte(bytes_seen)
         for block in self.blocks:
             x = block(x)
         return self.logits(self.before_logits(x))

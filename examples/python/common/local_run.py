@@ -1,16 +1,17 @@
-"""A whole run on this machine: a master in this process, peers in others, one of them killed and another joining late."""
+"""A whole run on this machine: a master in this process, peers in others, which are killed and started on schedule."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import os
+import random
 import re
 import signal
 import socket
 import subprocess
 import threading
-from typing import Any, Optional
+from typing import Any
 
 import pccl
 
@@ -20,26 +21,34 @@ _STEP = re.compile(r"^\[(?P<peer>\S+)\] \w+ (?P<step>\d+)/")
 
 
 @dataclasses.dataclass
-class Churn:
-    """At step ``kill_at`` the second peer is killed, at ``join_at`` another one starts; None: never."""
+class Event:
+    """What happens to the run when the first peer has reported this step."""
 
-    kill_at: Optional[int] = None
-    join_at: Optional[int] = None
+    step: int
+    what: str  # "kill": a peer dies; "start": another one joins
+
+
+def kills_and_joins(count: int, end: int) -> list[Event]:
+    """So many of each in turn, over the first nine tenths of ``end`` steps."""
+    at = [1 + i * max(1, int(0.9 * end) - 1) // (2 * count) for i in range(2 * count)]
+    return [Event(step, "start" if i % 2 else "kill") for i, step in enumerate(at)]
 
 
 class LocalRun:
     """Starts peers as ``COMMAND --join ADDRESS --name peer-N``, passes on what they print, and collects their results."""
 
-    def __init__(self, command: list[str], peers: int, churn: Churn, limit_s: float) -> None:
+    def __init__(self, command: list[str], peers: int, events: list[Event], limit_s: float) -> None:
         self._command = command
         self._peers = peers
-        self._churn = churn
+        self._events = sorted(events, key=lambda event: event.step)
+        self._started = 0
+        self._chance = random.Random(peers)
         self._limit_s = limit_s
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._readers: list[threading.Thread] = []
         self._results: dict[str, dict[str, Any]] = {}
-        self._killed: Optional[str] = None
-        self._joined = False
+        self._killed: set[str] = set()
+        self._reported: set[str] = set()
         self._lock = threading.Lock()
 
     def run(self) -> list[dict[str, Any]]:
@@ -48,8 +57,8 @@ class LocalRun:
         timer = threading.Timer(self._limit_s, self._give_up)
         timer.start()
         try:
-            for number in range(1, self._peers + 1):
-                self._start(f"peer-{number}", address)
+            for _ in range(self._peers):
+                self._start(address)
             for reader in self._readers:  # grows when a peer joins
                 reader.join()
             return self._collect()
@@ -60,7 +69,9 @@ class LocalRun:
                 process.wait()
             master.interrupt()
 
-    def _start(self, name: str, address: str) -> None:
+    def _start(self, address: str) -> None:
+        self._started += 1
+        name = f"peer-{self._started}"
         process = subprocess.Popen(
             [*self._command, "--join", address, "--name", name],
             stdout=subprocess.PIPE,
@@ -80,20 +91,27 @@ class LocalRun:
                 continue
             print(line, end="", flush=True)
             if (step := _STEP.match(line)) is not None:
-                self._make_churn(int(step["step"]), address)
+                self._let_happen(name, int(step["step"]), address)
         process.wait()
 
-    def _make_churn(self, step: int, address: str) -> None:
+    def _let_happen(self, name: str, step: int, address: str) -> None:
         with self._lock:
-            if self._churn.kill_at is not None and step >= self._churn.kill_at and self._killed is None:
-                self._killed = "peer-2"
-                print(f"=== killing {self._killed} (SIGKILL)", flush=True)
-                _kill(self._processes[self._killed])
-            if self._churn.join_at is not None and step >= self._churn.join_at and not self._joined:
-                self._joined = True
-                name = f"peer-{self._peers + 1}"
-                print(f"=== starting {name}", flush=True)
-                self._start(name, address)
+            self._reported.add(name)
+            while self._events and step >= self._events[0].step:
+                if self._events.pop(0).what == "kill":
+                    self._kill_one()
+                else:
+                    print(f"=== starting peer-{self._started + 1}", flush=True)
+                    self._start(address)
+
+    def _kill_one(self) -> None:
+        """Of those who train; the last one is spared."""
+        training = sorted(name for name in self._reported - self._killed if self._processes[name].poll() is None)
+        if len(training) > 1:
+            victim = self._chance.choice(training)
+            print(f"=== killing {victim} (SIGKILL)", flush=True)
+            self._killed.add(victim)
+            _kill(self._processes[victim])
 
     def _give_up(self) -> None:
         print(f"=== not done in {self._limit_s:.0f} s, giving up", flush=True)
@@ -104,7 +122,7 @@ class LocalRun:
         failed = [
             f"{name} (exit code {process.returncode})"
             for name, process in self._processes.items()
-            if name != self._killed and (process.returncode != 0 or name not in self._results)
+            if name not in self._killed and (process.returncode != 0 or name not in self._results)
         ]
         if failed:
             raise SystemExit(f"FAILED: {', '.join(failed)}")

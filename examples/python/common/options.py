@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import pathlib
 import sys
 from typing import Any, Optional
@@ -11,7 +12,7 @@ import torch
 
 from common.gpt import GPT, Shape, loss_of
 from common.history import plot
-from common.local_run import Churn, LocalRun, print_table
+from common.local_run import Event, LocalRun, kills_and_joins, print_table
 from common.text_data import TextData
 
 EVALUATION_WINDOWS = 128
@@ -27,13 +28,14 @@ def parser_of(description: str, unit: str, end: int, kill_at: int, join_at: int)
     run.add_argument(f"--{unit}s", dest="end", type=int, default=end, help=f"the {unit} at which everybody stops")
     run.add_argument("--kill-at", type=int, default=kill_at, help=f"the {unit} at which a run here loses a peer; -1: none")
     run.add_argument("--newcomer-at", type=int, default=join_at, help=f"the {unit} at which it gets another; -1: none")
+    run.add_argument("--churn", type=int, default=0, metavar="N", help="instead, a run here loses and gets N peers in turn")
     run.add_argument("--limit", type=float, default=600, metavar="S", help="seconds until a run here is given up")
     run.add_argument("--plot", type=pathlib.Path, metavar="FILE.png", help="where to draw the loss")
     run.add_argument("--report-every", type=int, default=1, metavar="N", help=f"{unit}s between two lines of a peer")
     training = parser.add_argument_group("training")
     training.add_argument("--data", type=pathlib.Path, nargs="*", default=[], help="text files; default: Python's library")
     training.add_argument("--batch", type=int, default=8, help="windows of text per step")
-    training.add_argument("--lr", type=float, default=3e-3, help="of AdamW")
+    training.add_argument("--lr", type=float, default=3e-3, help="of AdamW, after warming up and before it falls")
     training.add_argument("--quantization", default="uint8", help="of what is exchanged; none: float32")
     training.add_argument("--seed", type=int, help="of the text that this peer sees; default: by its name")
     training.add_argument("--threads", type=int, default=1, help="of torch")
@@ -45,6 +47,14 @@ def parser_of(description: str, unit: str, end: int, kill_at: int, join_at: int)
 
 def quantization_of(options: argparse.Namespace) -> Optional[str]:
     return None if options.quantization == "none" else options.quantization
+
+
+def set_lr(optimizer: torch.optim.Optimizer, peak: float, done: float) -> None:
+    """``done``: the part of all steps, 0 to 1. Rises for a twentieth of them, then falls as a cosine to a tenth."""
+    warm = min(1.0, 20 * done + 0.02)
+    fallen = 0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, done)))
+    for group in optimizer.param_groups:
+        group["lr"] = peak * warm * fallen
 
 
 class Task:
@@ -71,9 +81,11 @@ class Task:
 
 def run_here(options: argparse.Namespace, script: str, unit: str, command: Optional[list[str]] = None) -> None:
     """A master and all peers on this machine; ends with a table, and with exit code 1 unless all have learned the same."""
-    churn = Churn(*(None if at < 0 else at for at in (options.kill_at, options.newcomer_at)))
+    events = [Event(at, what) for at, what in ((options.kill_at, "kill"), (options.newcomer_at, "start")) if at >= 0]
+    if options.churn > 0:
+        events = kills_and_joins(options.churn, options.end)
     results: list[dict[str, Any]] = LocalRun(
-        [*(command or [sys.executable]), script, *sys.argv[1:]], options.peers, churn, options.limit
+        [*(command or [sys.executable]), script, *sys.argv[1:]], options.peers, events, options.limit
     ).run()
     plot(results, unit, options.plot)
     if not print_table(results):

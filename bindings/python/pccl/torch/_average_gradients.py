@@ -22,10 +22,11 @@ from pccl._descriptors import QuantizationOptions
 from pccl._enums import ReduceOp
 from pccl._errors import require
 from pccl.torch._flat import FlatTensors, local
+from pccl.torch._meeting import Meeting
 from pccl.torch._optimizer_state import NamedState, create_state
 from pccl.torch._quantization import quantization_options
-from pccl.torch._reduction import COMPANY_TAG, FIRST_TENSOR_TAG
-from pccl.torch._seat import PAUSE_WHILE_WAITING_S, RemovedFromRun, Seat, Traffic
+from pccl.torch._reduction import FIRST_TENSOR_TAG
+from pccl.torch._seat import RemovedFromRun, Seat, Traffic
 
 _log = logging.getLogger("pccl")
 
@@ -110,18 +111,14 @@ class AverageGradients:
         self.on_step = on_step
         self.traffic = Traffic()
         """Of all steps."""
-        self._min_peers = min_peers
         self._rejoin = rejoin
         self._admit_every = admit_every
-        self._verify_every = verify_every
         self._gradients = FlatTensors(self._parameters())
         require(self._gradients.numel() > 0, "the model has no parameter that requires a gradient")
         self._feedbacks = [ErrorFeedback(flat.numel()) if error_feedback else None for flat in self._gradients.long]
         self._seat = Seat(communicator, ranks_per_replica)
-        self._step = 0
-        self._shared_step = torch.zeros((), dtype=torch.int64)
-        self._revision = 0
         self._report = StepReport(0, 0)
+        self._meeting = Meeting(self._seat, min_peers, verify_every, self._shared_tensors)
         create_state(optimizer)
         self._optimizer_state = NamedState(optimizer, {p: name for name, p in self._parameters()})
         with torch.no_grad():
@@ -134,7 +131,7 @@ class AverageGradients:
     @property
     def step(self) -> int:
         """Steps done so far, by all who ever took part."""
-        return self._step
+        return self._meeting.done
 
     @property
     def world_size(self) -> int:
@@ -178,35 +175,24 @@ class AverageGradients:
     @torch.no_grad()
     def _after_step(self, *_: Any) -> None:
         began = time.perf_counter()
-        self._step += 1
+        self._meeting.done += 1
         try:
-            self._let_in_newcomers()
+            look = self.step % self._admit_every == 0
+            self._meeting.meet(look and self._seat.peers_pending())
+            self._note_meeting()
         except RemovedFromRun as removed:
             self._join_again(removed)
         report = self._report
         report.sync_s = time.perf_counter() - began
-        report.step, report.world_size = self._step, self._seat.world_size()
+        report.step, report.world_size = self.step, self._seat.world_size()
         if self.on_step is not None:
             self.on_step(report)
 
-    def _let_in_newcomers(self) -> None:
-        """All peers are at the same step, and so at the same decision."""
-        if self._step % self._admit_every == 0 and self._seat.peers_pending():
-            self._seat.admit()
-            self._synchronize()
-        elif self._verify_every and self._step % self._verify_every == 0:
-            self._synchronize()
-
-    # ---- the beginning
+    # ---- who takes part, and from where
 
     def _join(self) -> None:
-        self._seat.take()
-        self._revision = 0  # behind everybody else's: a newcomer takes over a state and never gives one
-        self._synchronize()
-        while self._step == 0 and self._some_wait_for_company():
-            time.sleep(PAUSE_WHILE_WAITING_S)
-            self._seat.admit()
-            self._synchronize()
+        self._meeting.join()
+        self._note_meeting()
 
     def _join_again(self, removed: RemovedFromRun) -> None:
         if not self._rejoin:
@@ -215,30 +201,19 @@ class AverageGradients:
         self._seat.take_anew()
         self._join()
 
-    def _some_wait_for_company(self) -> bool:
-        waiting = torch.tensor([int(self.world_size < self._min_peers)])
-        if self._seat.reduce(waiting, ReduceOp.SUM, COMPANY_TAG) is None:
-            return True  # the world is smaller now
-        return bool(waiting.item())
-
-    # ---- the shared state
+    def _note_meeting(self) -> None:
+        self._optimizer_state.take_numbers()
+        self._count(self._meeting.traffic)
+        self._meeting.traffic = Traffic()
+        self._report.replaced |= self._meeting.replaced
+        self._meeting.replaced = False
 
     def _shared_tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
-        yield "step", self._shared_step
         for name, parameter in self._parameters():
             yield f"parameter/{name}", local(parameter)
         for name, buffer in self.model.named_buffers():
             yield f"buffer/{name}", local(buffer)
         yield from self._optimizer_state.tensors()
-
-    def _synchronize(self) -> None:
-        self._shared_step.fill_(self._step)
-        revision, traffic = self._seat.synchronize(self._revision, self._shared_tensors())
-        self._count(traffic)
-        self._report.replaced |= traffic.rx_bytes > 0
-        self._revision = revision + 1  # of the next one
-        self._step = int(self._shared_step)
-        self._optimizer_state.take_numbers()
 
     def _parameters(self) -> Iterator[tuple[str, torch.Tensor]]:
         return ((name, p) for name, p in self.model.named_parameters() if p.requires_grad)

@@ -3,12 +3,12 @@
 Every ``sync_every`` inner steps each peer takes its *pseudo-gradient*, the outer parameters minus where its inner
 optimizer has gone, all average them, and all take the same *outer step* on the *outer parameters*, from which
 everybody then goes on. The outer parameters, their velocity and the number of rounds are shared state: the same bits
-on all peers, handed to newcomers, checked once a round.
+on all peers, handed to newcomers, checked now and then.
 
-A round at each peer: inner steps · all-reduce · outer step · admit newcomers · synchronize. A newcomer comes in at
-the admission and goes on from there, so all peers are always in the same call. With ``overlap`` the all-reduce of a
-round runs beside the inner steps of the next: wait for the all-reduce of the round before · outer step with it ·
-admit · synchronize · launch this round's all-reduce. Each peer goes on from the outer parameters and its own
+A round at each peer: inner steps · all-reduce · outer step · if somebody waits: admit, synchronize. A newcomer comes
+in at the admission and goes on from there, so all peers are always in the same call. With ``overlap`` the all-reduce
+of a round, and the question whether somebody waits, run beside the inner steps of the next: wait for the all-reduce of
+the round before · outer step with it · if somebody waits: admit, synchronize · launch this round's. Each peer goes on from the outer parameters and its own
 pseudo-gradient, which is under way: were it left out, each round would repeat the round before, and the outer momentum
 would swing. A newcomer, with no pseudo-gradient to give yet, launches with the weight 0. (PCCL 1.0 had a second
 synchronization there; docs/python.md says why this needs none.)
@@ -30,13 +30,13 @@ import torch
 
 from pccl._communicator import Communicator
 from pccl._descriptors import QuantizationOptions
-from pccl._enums import ReduceOp
 from pccl._errors import require
+from pccl.torch._meeting import Meeting
 from pccl.torch._outer_model import OuterModel
 from pccl.torch._outer_step import OuterStep
 from pccl.torch._quantization import quantization_options
-from pccl.torch._reduction import COMPANY_TAG, Averaging, InBackground
-from pccl.torch._seat import PAUSE_WHILE_WAITING_S, RemovedFromRun, Seat, Traffic
+from pccl.torch._reduction import Averaging, InBackground
+from pccl.torch._seat import RemovedFromRun, Seat, Traffic
 
 _log = logging.getLogger("pccl")
 
@@ -96,6 +96,8 @@ class DiLoCo:
             round later; the first round takes no outer step.
         min_peers: the first round of a run begins in this much company. Later it goes on with whoever remains.
         ranks_per_replica: of an FSDP grid: a round begins when every replica is complete.
+        verify_every: rounds between two checks, without a newcomer, that all hold the same; who does not (a defect of its
+            machine) is overwritten. 0: none.
         rejoin: whether a peer that was removed from the run (it was frozen or cut off) comes back as a newcomer;
             otherwise `step` raises.
         checkpoint: a `state_dict` to go on from, for the first peers of a run; the others take over theirs.
@@ -121,12 +123,14 @@ class DiLoCo:
         overlap: bool = False,
         min_peers: int = 1,
         ranks_per_replica: int = 1,
+        verify_every: int = 10,
         rejoin: bool = True,
         checkpoint: Optional[dict[str, Any]] = None,
         on_round: Optional[Callable[[RoundReport], None]] = None,
     ) -> None:
         require(sync_every > 0, f"sync_every is {sync_every}")
         require(min_peers > 0, f"min_peers is {min_peers}")
+        require(verify_every >= 0, f"verify_every is {verify_every}")
         options = quantization_options(quantization)
         require(not error_feedback or options is not None, "error_feedback is for quantized pseudo-gradients")
         self.model = model
@@ -136,7 +140,6 @@ class DiLoCo:
         self.traffic = Traffic()
         """Of all rounds."""
         self._overlap = overlap
-        self._min_peers = min_peers
         self._rejoin = rejoin
 
         self._outer = OuterModel(model, OuterStep(outer_lr, outer_momentum, nesterov), ahead=overlap)
@@ -145,11 +148,11 @@ class DiLoCo:
         self._spare = self._outer.new_change() if overlap else None  # measured while the other one is in flight
         self._seat = Seat(communicator, ranks_per_replica)
         self._averaging = Averaging(self._seat, self._change, options, error_feedback)
+        self._meeting = Meeting(self._seat, min_peers, verify_every, self._outer.shared_tensors)
         self._in_flight: Optional[InBackground] = None
-        self._round = 0
         self._inner_steps = 0
         if checkpoint is not None:
-            self._round = checkpoint["round"]
+            self._meeting.done = checkpoint["round"]
             self._outer.load_state_dict(checkpoint["tensors"])
         self._report = RoundReport(0, 0)
         with torch.no_grad():
@@ -161,7 +164,12 @@ class DiLoCo:
     @property
     def round(self) -> int:
         """Outer steps done so far, by all who ever took part."""
-        return self._round
+        return self._meeting.done
+
+    @property
+    def progress(self) -> float:
+        """Rounds done, with the part of this one: for schedules of the learning rate."""
+        return self.round + self._inner_steps / self.sync_every
 
     @property
     def world_size(self) -> int:
@@ -200,7 +208,7 @@ class DiLoCo:
             self._join()
         self._inner_steps = 0
         report = self._report
-        report.round, report.world_size = self._round, self._seat.world_size()
+        report.round, report.world_size = self.round, self._seat.world_size()
         if self.on_round is not None:
             self.on_round(report)
         self._round_began = time.perf_counter()
@@ -222,7 +230,7 @@ class DiLoCo:
     def state_dict(self) -> dict[str, Any]:
         """The shared state, to be given as ``checkpoint`` later; those of the model and the inner optimizer are the
         application's to save."""
-        return {"round": self._round, "tensors": self._outer.state_dict()}
+        return {"round": self.round, "tensors": self._outer.state_dict()}
 
     # ---- a round
 
@@ -232,14 +240,13 @@ class DiLoCo:
         self._count(self._averaging.of_all(self._change))
         self._report.reduce_s = time.perf_counter() - began
         self._outer.apply(self._change)
-        self._round += 1
-        self._admit_and_synchronize()
+        self._meeting.done += 1
+        self._meet(self._seat.peers_pending())
         self._outer.hand_out()
 
     def _end_round_overlapping(self) -> None:
         self._outer.measure(self._spare)
-        self._wait_for_averaging()
-        self._admit_and_synchronize()
+        self._meet(self._wait_for_averaging())
         if self._report.replaced:
             self._spare.forget()  # it began at other parameters
         self._launch_averaging()
@@ -247,16 +254,19 @@ class DiLoCo:
     def _launch_averaging(self) -> None:
         self._outer.hand_out(self._spare)
         self._change, self._spare = self._spare, self._change
-        self._in_flight = InBackground(self._averaging, self._change)
+        self._in_flight = InBackground(self._seat, self._averaging, self._change)
 
-    def _wait_for_averaging(self) -> None:
+    def _wait_for_averaging(self) -> bool:
+        """Whether newcomers wait."""
         began = time.perf_counter()
-        self._count(self._in_flight.wait())
+        traffic, newcomers_wait = self._in_flight.wait()
         self._report.reduce_s = time.perf_counter() - began
+        self._count(traffic)
         self._in_flight = None
         if self._change.weight > 0:
             self._outer.apply(self._change)
-        self._round += 1
+        self._meeting.done += 1
+        return newcomers_wait
 
     def _abandon_averaging(self) -> None:
         if self._in_flight is not None:
@@ -267,41 +277,28 @@ class DiLoCo:
                 _log.debug("the averaging in flight: %s", error)
             self._in_flight = None
 
-    def _admit_and_synchronize(self) -> None:
-        began = time.perf_counter()
-        self._seat.admit()
-        self._synchronize()
-        self._report.sync_s = time.perf_counter() - began
-
-    # ---- the beginning
+    # ---- who takes part, and from where
 
     def _join(self) -> None:
-        """Who lets this peer in is past its admission: so is this peer."""
-        self._seat.take()
-        self._synchronize()
-        while self._round == 0 and self._some_wait_for_company():
-            time.sleep(PAUSE_WHILE_WAITING_S)
-            self._admit_and_synchronize()
+        self._meeting.join()
+        self._note_meeting()
         if self._overlap:
             self._spare.forget()
             self._launch_averaging()
         else:
             self._outer.hand_out()
 
-    def _some_wait_for_company(self) -> bool:
-        waiting = torch.tensor([int(self.world_size < self._min_peers)])
-        if self._seat.reduce(waiting, ReduceOp.SUM, COMPANY_TAG) is None:
-            return True  # the world is smaller now
-        return bool(waiting.item())
+    def _meet(self, newcomers_wait: bool) -> None:
+        began = time.perf_counter()
+        self._meeting.meet(newcomers_wait)
+        self._report.sync_s = time.perf_counter() - began
+        self._note_meeting()
 
-    # ---- the shared state
-
-    def _synchronize(self) -> None:
-        """The number of rounds is the revision: a newcomer's 0 is behind, so it takes over a state and never gives one."""
-        revision, traffic = self._seat.synchronize(self._round, self._outer.shared_tensors())
-        self._count(traffic)
-        self._report.replaced |= traffic.rx_bytes > 0 or revision != self._round
-        self._round = revision
+    def _note_meeting(self) -> None:
+        self._count(self._meeting.traffic)
+        self._meeting.traffic = Traffic()
+        self._report.replaced |= self._meeting.replaced
+        self._meeting.replaced = False
 
     def _count(self, traffic: Traffic) -> None:
         self.traffic.add(traffic)

@@ -14,7 +14,7 @@ from pccl.torch._outer_model import Change
 from pccl.torch._seat import Seat, Traffic
 
 # Names of the all-reduces, the same on all peers.
-COMPANY_TAG, WEIGHT_TAG, FIRST_TENSOR_TAG = 0, 1, 2
+WEIGHT_TAG, FIRST_TENSOR_TAG = 1, 2
 
 
 class Averaging:
@@ -58,12 +58,14 @@ class Averaging:
 
 
 class InBackground:
-    """One averaging beside the inner steps. The thread that waits gets what it has raised."""
+    """One averaging beside the inner steps, and the question whether newcomers wait. The thread that waits gets what it has
+    raised."""
 
-    def __init__(self, averaging: Averaging, change: Change) -> None:
-        self.change = change
+    def __init__(self, seat: Seat, averaging: Averaging, change: Change) -> None:
+        self._seat = seat
         self._averaging = averaging
-        self._traffic = Traffic()
+        self._change = change
+        self._outcome: Optional[tuple[Traffic, bool]] = None
         self._error: Optional[BaseException] = None
         # A peer that ends leaves the run; what is in flight need not keep its process.
         self._thread = threading.Thread(target=self._run, name="pccl-averaging", daemon=True)
@@ -71,12 +73,14 @@ class InBackground:
 
     def _run(self) -> None:
         try:
-            self._traffic = self._averaging.of_those_with_weight(self.change)
+            with torch.no_grad():
+                traffic = self._averaging.of_those_with_weight(self._change)
+            self._outcome = traffic, self._seat.peers_pending()
         except BaseException as error:  # handed over
             self._error = error
 
-    def wait(self) -> Traffic:
+    def wait(self) -> tuple[Traffic, bool]:
         self._thread.join()
         if self._error is not None:
             raise self._error
-        return self._traffic
+        return self._outcome

@@ -79,6 +79,18 @@ class Child:
         self.process.kill()
         self.process.wait()
 
+    def wait_until_asleep(self) -> None:
+        """Until its main thread waits for something and uses no processor time any more (Linux)."""
+        deadline, quiet, before = time.monotonic() + PATIENCE, 0, None
+        while quiet < 20 and time.monotonic() < deadline:
+            fields = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/stat").read_text()
+            state, *rest = fields.rpartition(")")[2].split()
+            now = (state, rest[10], rest[11])  # user and system time
+            quiet = quiet + 1 if state == "S" and now == before else 0
+            before = now
+            time.sleep(0.01)
+        assert quiet, f"the child does not come to rest: {self.errors()}"
+
     def end(self) -> int:
         """Waits until it has ended by itself: the exit code, or minus the signal that ended it."""
         try:

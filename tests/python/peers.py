@@ -70,8 +70,9 @@ class Run:
         together(self.peers, lambda communicator, i: _meet(communicator, world, i >= world - len(newcomers)))
         return self.peers
 
-    def admit(self, world: int) -> None:
-        """All present peers call update_topology until others, of another process, have made it `world`."""
+    def update_until(self, world: int) -> None:
+        """All present peers call update_topology until the run has so many: others, of another process, have joined, or
+        somebody who left is gone."""
         together(self.peers, lambda communicator, _: _meet(communicator, world, connects=False))
 
     def leave(self, peer: Peer) -> None:
@@ -98,7 +99,7 @@ def _master_on_a_free_port() -> tuple[str, pccl.MasterNode]:
 def _meet(communicator: pccl.Communicator, world: int, connects: bool) -> None:
     if connects:
         communicator.connect(n_attempts=1)
-    while communicator.get_attribute(Attribute.GLOBAL_WORLD_SIZE) < world:
+    while communicator.get_attribute(Attribute.GLOBAL_WORLD_SIZE) != world:
         communicator.update_topology()
 
 
@@ -135,6 +136,16 @@ def codes(peers: Sequence[Peer], body: Callable) -> list[str]:
     """The names of the Results of body on all peers."""
     errors = outcomes(peers, body)
     return [error.result.name if isinstance(error, pccl.PCCLError) else "SUCCESS" for error in errors]
+
+
+def retried(reduce: Callable) -> Any:
+    """reduce() until it succeeds, as training programs do: somebody who leaves may fail an op more than once."""
+    while True:
+        try:
+            return reduce()
+        except pccl.PCCLError as error:
+            if error.result is not pccl.Result.RANK_CONNECTION_LOST:
+                raise
 
 
 def _stacks() -> str:

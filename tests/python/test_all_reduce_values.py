@@ -9,8 +9,8 @@ numpy = pytest.importorskip("numpy")
 
 from values import DTYPES, NUMPY_DTYPES, carrier, inputs, reduced
 
-# Prime, over the few KiB that go through the master, and small enough for a hundred cases.
-COUNT = 9973
+# Prime, and more than the 32 KiB that may go through the master, also of the smallest type.
+COUNT = 40_009
 
 
 @pytest.mark.parametrize("op", list(ReduceOp))

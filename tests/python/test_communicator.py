@@ -4,25 +4,11 @@ import logging
 
 import pytest
 
-import pccl
+from model import Model
 from peers import Run, codes
-from pccl import Attribute, Communicator, PCCLError, ReduceOp, SharedState, TensorInfo
-from pccl._pccl import DeviceType, Result
+from pccl import Attribute, Communicator, PCCLError, ReduceOp
+from pccl._pccl import Result
 from ports import free_address
-
-
-def any_state(buffer: bytearray) -> SharedState:
-    from pccl._loader import core
-
-    entry = TensorInfo(
-        "x",
-        core.buffer_address(memoryview(buffer)),
-        numel=len(buffer),
-        dtype=pccl.DataType.UINT8,
-        device_type=DeviceType.CPU,
-        allow_content_inequality=False,
-    )
-    return SharedState([entry])
 
 
 CALLS = {
@@ -30,7 +16,7 @@ CALLS = {
     "update_topology": lambda c: c.update_topology(),
     "are_peers_pending": lambda c: c.are_peers_pending(),
     "optimize_topology": lambda c: c.optimize_topology(),
-    "sync_shared_state": lambda c: c.sync_shared_state(any_state(bytearray(4))),
+    "sync_shared_state": lambda c: c.sync_shared_state(Model().state),
     "all_reduce": lambda c: c.all_reduce(bytearray(4), bytearray(4), op=ReduceOp.SUM),
     "all_reduce_async": lambda c: c.all_reduce_async(bytearray(4), bytearray(4), op=ReduceOp.SUM),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pccl import _loader
 from pccl._address import split_address
 from pccl._errors import PCCLError
@@ -21,6 +23,8 @@ class MasterNode:
         self._native = _loader.core.Master(*split_address(listen_address))
         self._listen_address = listen_address
         self._running = False
+        self._end_is_wanted = False
+        self._process = os.getpid()
 
     def run(self) -> None:
         """Starts it, once, on a thread of its own, and returns.
@@ -40,18 +44,28 @@ class MasterNode:
         PCCLError.check(self._native.interrupt(), "pcclInterruptMaster", "it has never run")
 
     def await_termination(self) -> None:
-        """Blocks until it has been interrupted. Ctrl-C raises KeyboardInterrupt and leaves the master running.
+        """Blocks until it has been interrupted. Ctrl-C raises KeyboardInterrupt and leaves the master running, but only
+        until it is collected.
 
         Raises:
             PCCLError: INVALID_USAGE: it has never run.
         """
-        PCCLError.check(self._native.await_termination(), "pcclMasterAwaitTermination", "it has never run")
+        try:
+            status = self._native.await_termination()
+        except BaseException:
+            self._end_is_wanted = True
+            raise
+        PCCLError.check(status, "pcclMasterAwaitTermination", "it has never run")
         self._running = False
 
     def __del__(self) -> None:
-        if getattr(self, "_running", False):
-            try:
+        if not getattr(self, "_running", False) or self._process != os.getpid():  # a fork does not wait for its parent
+            return
+        try:
+            if not self._end_is_wanted:
                 self.await_termination()
-            except BaseException:  # Ctrl-C, or a handler of another signal: the end is wanted
-                self.interrupt()
-                self._native.await_termination()
+        except BaseException:  # Ctrl-C, or a handler of another signal: the end is wanted
+            pass
+        if self._running:
+            self.interrupt()
+            self._native.await_termination()

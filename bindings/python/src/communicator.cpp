@@ -61,10 +61,11 @@ Communicator::~Communicator() {
   destroy();
 }
 
-// Other threads that are inside come out first, and may need the GIL for it.
+// Other threads that are inside come out first, and may need the GIL for it. What a forked process
+// has inherited is not its own (pccl.h, fork): it lets go of it.
 void Communicator::destroy() {
   pcclComm_t* const handle = std::exchange(handle_, nullptr);
-  if (handle == nullptr) return;
+  if (handle == nullptr || process_ != getpid()) return;
   const py::gil_scoped_release released;
   pcclDestroyCommunicator(handle);
 }

@@ -3,6 +3,7 @@
 
 #include <pccl.h>
 #include <pybind11/pybind11.h>
+#include <unistd.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -55,6 +56,7 @@ class Communicator {
 
  private:
   pcclComm_t* handle_ = nullptr;
+  pid_t process_ = getpid();
 };
 
 void bind_communicator(pybind11::module_& module);

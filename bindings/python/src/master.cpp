@@ -15,6 +15,7 @@ Master::Master(const std::string& ip, std::uint16_t port) {
 }
 
 Master::~Master() {
+  if (process_ != getpid()) return;
   const py::gil_scoped_release released;
   pcclDestroyMaster(handle_);
 }

@@ -49,16 +49,37 @@ def train(options: argparse.Namespace) -> None:
     history.result(hash=weights, same_bits=same_everywhere(diloco.communicator, weights))
 
 
+def train_alone(options: argparse.Namespace) -> None:
+    """What DiLoCo is measured by: one process with the samples of all peers in each step."""
+    options.batch *= options.peers
+    task = Task(options)
+    optimizer = torch.optim.AdamW(task.model.parameters(), lr=options.lr)
+    history = History(options.name, "round", options.end)
+    history.report(0, task.held_out_loss(), 1, 0)
+    for step in range(options.end * options.inner_steps):
+        set_lr(optimizer, options.lr, step / (options.end * options.inner_steps))
+        history.count_tokens(task.backward())
+        optimizer.step()
+        optimizer.zero_grad()
+        done = step + 1
+        if done % (options.inner_steps * options.report_every) == 0 or done == options.end * options.inner_steps:
+            history.report(done // options.inner_steps, task.held_out_loss(), 1, 0)
+    history.result(parameters=sum(p.numel() for p in task.model.parameters()))
+
+
 def main(script: str = __file__, **defaults: object) -> None:
     parser = parser_of(__doc__.splitlines()[0], "round", end=40, kill_at=10, join_at=15)
     diloco = parser.add_argument_group("DiLoCo")
     diloco.add_argument("--inner-steps", type=int, default=50, help="steps between two exchanges")
     diloco.add_argument("--outer-lr", type=float, default=0.7)
-    diloco.add_argument("--outer-momentum", type=float, default=0.9)
+    diloco.add_argument("--outer-momentum", type=float, default=0.6)
     diloco.add_argument("--overlap", action="store_true", help="exchange beside the next round's steps")
+    diloco.add_argument("--alone", action="store_true", help="one process with the samples of --peers, without PCCL")
     parser.set_defaults(**defaults)
     options = parser.parse_args()
-    if options.join:
+    if options.alone:
+        train_alone(options)
+    elif options.join:
         train(options)
     else:
         run_here(options, script, "round")

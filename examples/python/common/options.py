@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import pathlib
 import sys
@@ -31,11 +32,12 @@ def parser_of(description: str, unit: str, end: int, kill_at: int, join_at: int)
     run.add_argument("--churn", type=int, default=0, metavar="N", help="instead, a run here loses and gets N peers in turn")
     run.add_argument("--limit", type=float, default=600, metavar="S", help="seconds until a run here is given up")
     run.add_argument("--plot", type=pathlib.Path, metavar="FILE.png", help="where to draw the loss")
+    run.add_argument("--results", type=pathlib.Path, metavar="FILE.json", help="where a run here writes what its peers say")
     run.add_argument("--report-every", type=int, default=1, metavar="N", help=f"{unit}s between two lines of a peer")
     training = parser.add_argument_group("training")
     training.add_argument("--data", type=pathlib.Path, nargs="*", default=[], help="text files; default: Python's library")
     training.add_argument("--batch", type=int, default=8, help="windows of text per step")
-    training.add_argument("--lr", type=float, default=3e-3, help="of AdamW, after warming up and before it falls")
+    training.add_argument("--lr", type=float, default=6e-3, help="of AdamW, after warming up and before it falls")
     training.add_argument("--quantization", default="uint8", help="of what is exchanged; none: float32")
     training.add_argument("--seed", type=int, help="of the text that this peer sees; default: by its name")
     training.add_argument("--threads", type=int, default=1, help="of torch")
@@ -87,6 +89,8 @@ def run_here(options: argparse.Namespace, script: str, unit: str, command: Optio
     results: list[dict[str, Any]] = LocalRun(
         [*(command or [sys.executable]), script, *sys.argv[1:]], options.peers, events, options.limit
     ).run()
+    if options.results is not None:
+        options.results.write_text(json.dumps(results))
     plot(results, unit, options.plot)
     if not print_table(results):
         raise SystemExit(1)

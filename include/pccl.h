@@ -436,6 +436,13 @@ PCCL_EXPORT pcclResult_t pcclSynchronizeSharedState(const pcclComm_t *communicat
                                                     pcclSharedStateSyncStrategy_t strategy,
                                                     pcclSharedStateSyncInfo_t *sync_info_out PCCL_NULLABLE);
 
+/* How far a sync that another thread is inside has come: bytes of the blocks that differ which are here and
+ * checked, and of all of them. Ten times a second it is brought up to date; both 0 while nothing is fetched.
+ * For progress bars. Never blocks. Any thread.
+ *   errors   pcclInvalidArgument: NULL. pcclInvalidUsage: not connected. */
+PCCL_EXPORT pcclResult_t pcclGetSyncProgress(const pcclComm_t *communicator, uint64_t *bytes_here_out,
+                                             uint64_t *bytes_wanted_out);
+
 /* ---- Master ------------------------------------------------------------------------------------- */
 
 /* Makes a master for one run. No I/O; works before pcclInit.  errors: pcclInvalidArgument (NULL). */

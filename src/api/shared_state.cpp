@@ -89,6 +89,18 @@ Answer check_sync(const pcclSharedState_t* state, pcclSharedStateSyncStrategy_t 
 using namespace pccl::api;
 using pccl::node::PeerNode;
 
+pcclResult_t pcclGetSyncProgress(const pcclComm_t* communicator, uint64_t* bytes_here_out,
+                                 uint64_t* bytes_wanted_out) {
+  return with_peer("pcclGetSyncProgress", communicator, [&](PeerNode& peer) {
+    if (bytes_here_out == nullptr || bytes_wanted_out == nullptr)
+      return invalid_argument("an output is NULL");
+    const pccl::node::SyncProgress progress = peer.sync_progress();
+    *bytes_here_out = progress.bytes_here;
+    *bytes_wanted_out = progress.bytes_wanted;
+    return success();
+  });
+}
+
 pcclResult_t pcclSynchronizeSharedState(const pcclComm_t* communicator,
                                         pcclSharedState_t* shared_state,
                                         pcclSharedStateSyncStrategy_t strategy,

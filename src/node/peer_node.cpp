@@ -57,6 +57,7 @@ class PeerNode::Impl final : public PeerIo {
   Outcome launch(const ReduceRequest& request);
   Outcome await(std::uint64_t tag, ReduceInfo& info);
   Outcome synchronize(SyncRequest request, SyncInfo& info);
+  SyncProgress sync_progress() const { return {bytes_here_, bytes_wanted_}; }
   Attributes attributes() const { return callers_.attributes(); }
 
  private:
@@ -128,6 +129,7 @@ class PeerNode::Impl final : public PeerIo {
   Callers callers_;
   // What a sync that broke off has left of the shared state: no content that anybody has elected.
   Mixture mixture_;
+  std::atomic<std::uint64_t> bytes_here_ = 0, bytes_wanted_ = 0;  // of the sync that runs
 };
 
 // ---- connect
@@ -457,6 +459,9 @@ void PeerNode::Impl::move_state(const membership::MoveState& move) {
 void PeerNode::Impl::watch_transfer() {
   session_->transfer_timer.set(net::Loop::now() + transfer_check_interval, [this] {
     if (session_->core->transfer() == nullptr) return;
+    const shared_state::FetchProgress progress = session_->core->transfer()->progress();
+    bytes_here_ = progress.bytes_verified;
+    bytes_wanted_ = progress.bytes_wanted;
     with_core([] {});
     if (session_->core->transfer() != nullptr) watch_transfer();
   });
@@ -464,6 +469,7 @@ void PeerNode::Impl::watch_transfer() {
 
 void PeerNode::Impl::close_state() {
   session_->transfer_timer.cancel();
+  bytes_here_ = bytes_wanted_ = 0;
   session_->state_links->close();
 }
 
@@ -526,6 +532,9 @@ Outcome PeerNode::are_peers_pending(bool& pending) {
 }
 Outcome PeerNode::synchronize(SyncRequest request, SyncInfo& info) {
   return impl_->synchronize(std::move(request), info);
+}
+SyncProgress PeerNode::sync_progress() const {
+  return impl_->sync_progress();
 }
 Attributes PeerNode::attributes() const {
   return impl_->attributes();

@@ -80,6 +80,12 @@ struct SyncInfo {
   std::uint64_t rx_bytes = 0;
 };
 
+// Of the blocks that a sync fetches: bytes that are here and checked, and all of them.
+struct SyncProgress {
+  std::uint64_t bytes_here = 0;
+  std::uint64_t bytes_wanted = 0;
+};
+
 class PeerNode {
  public:
   explicit PeerNode(PeerOptions options);
@@ -105,6 +111,8 @@ class PeerNode {
 
   // `info` is filled by success.
   Outcome synchronize(SyncRequest request, SyncInfo& info);
+
+  SyncProgress sync_progress() const;  // as of a tenth of a second ago; any thread
 
   Attributes attributes() const;  // any thread
 

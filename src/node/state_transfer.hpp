@@ -48,7 +48,10 @@ class StateTransfer {
   std::optional<Outcome> take_outcome();
 
   std::uint64_t tx_bytes() const { return holder_ ? holder_->bytes_sent() : 0; }
-  std::uint64_t rx_bytes() const { return fetch_ ? fetch_->progress().bytes_received : 0; }
+  std::uint64_t rx_bytes() const { return progress().bytes_received; }
+  shared_state::FetchProgress progress() const {
+    return fetch_ ? fetch_->progress() : shared_state::FetchProgress{};
+  }
   // Blocks of two contents may stand beside each other.
   bool half_way() const;
   std::vector<std::string> incomplete_entries() const;

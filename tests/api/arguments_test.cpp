@@ -54,6 +54,8 @@ TEST_F(Arguments, NullIsInvalid) {
   EXPECT_EQ(pcclGetAttribute(nullptr, PCCL_ATTRIBUTE_GLOBAL_WORLD_SIZE, &value),
             pcclInvalidArgument);
   EXPECT_EQ(pcclGetAttribute(comm, PCCL_ATTRIBUTE_GLOBAL_WORLD_SIZE, nullptr), pcclInvalidArgument);
+  std::uint64_t bytes = 0;
+  EXPECT_EQ(pcclGetSyncProgress(nullptr, &bytes, &bytes), pcclInvalidArgument);
   EXPECT_EQ(pcclOptimizeTopology(nullptr), pcclInvalidArgument);
   EXPECT_EQ(pcclArePeersPending(nullptr, &pending), pcclInvalidArgument);
   EXPECT_EQ(pcclArePeersPending(comm, nullptr), pcclInvalidArgument);
@@ -88,6 +90,8 @@ TEST_F(Arguments, UnconnectedIsInvalidUsage) {
   pcclReduceOpDescriptor_t one{buffer, buffer, descriptor};
   EXPECT_EQ(pcclUpdateTopology(comm), pcclInvalidUsage);
   EXPECT_EQ(pcclGetAttribute(comm, PCCL_ATTRIBUTE_GLOBAL_WORLD_SIZE, &value), pcclInvalidUsage);
+  std::uint64_t bytes = 0;
+  EXPECT_EQ(pcclGetSyncProgress(comm, &bytes, &bytes), pcclInvalidUsage);
   EXPECT_EQ(pcclOptimizeTopology(comm), pcclInvalidUsage);
   EXPECT_EQ(pcclArePeersPending(comm, &pending), pcclInvalidUsage);
   EXPECT_EQ(pcclAllReduce(buffer, buffer, &descriptor, comm, nullptr), pcclInvalidUsage);

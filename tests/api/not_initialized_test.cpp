@@ -37,6 +37,8 @@ TEST(NotInitialized, ComesBeforeEveryOtherCheckAndEndsWithInit) {
   EXPECT_EQ(pcclSynchronizeSharedState(nullptr, nullptr,
                                        PCCL_SHARED_STATE_SYNC_STRATEGY_ENFORCE_POPULAR, nullptr),
             pcclNotInitialized);
+  std::uint64_t bytes = 0;
+  EXPECT_EQ(pcclGetSyncProgress(nullptr, &bytes, &bytes), pcclNotInitialized);
   EXPECT_EQ(pcclGetLastError(nullptr, text, sizeof text), pcclNotInitialized);
 
   // These need no pcclInit.

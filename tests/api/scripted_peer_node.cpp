@@ -63,6 +63,9 @@ Outcome PeerNode::await(std::uint64_t tag, ReduceInfo& info) {
   return outcome;
 }
 
+SyncProgress PeerNode::sync_progress() const {
+  return {};
+}
 Attributes PeerNode::attributes() const {
   return {script().world_size, script().world_size, 1, script().world_size, 0};
 }

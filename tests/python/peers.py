@@ -45,8 +45,16 @@ class Run:
     """A master, and the peers that joined through it. Leaves nothing behind."""
 
     def __init__(self, address: str | None = None) -> None:
+        self.master: pccl.MasterNode | None
         self.address, self.master = (address, started_master(address)) if address else _master_on_a_free_port()
         self.peers: list[Peer] = []
+
+    @classmethod
+    def at(cls, address: str) -> Run:
+        """Peers of a run whose master is elsewhere."""
+        run = cls.__new__(cls)
+        run.address, run.master, run.peers = address, None, []
+        return run
 
     def __enter__(self) -> Run:
         return self
@@ -54,8 +62,9 @@ class Run:
     def __exit__(self, *_: object) -> None:
         for peer in self.peers:
             peer.leave()
-        self.master.interrupt()
-        self.master.await_termination()
+        if self.master is not None:
+            self.master.interrupt()
+            self.master.await_termination()
 
     def newcomer(self, peer_group: int = 0) -> Peer:
         """A peer that has not connected yet."""

@@ -78,27 +78,6 @@ def test_reduces_go_on_among_the_accepted_while_somebody_waits(run):
     assert together(run.peers, total) == [3.0] * 3
 
 
-def test_one_update_admits_all_who_wait(run):
-    [first] = run.join(0)
-    connecting = [run.newcomer(group).start(connect) for group in (0, 0, 5)]
-
-    def until_four(communicator):
-        updates = 0
-        while world(communicator) < 4:
-            communicator.update_topology()
-            updates += 1
-        return updates
-
-    # Newcomers that have joined early are asked for the later updates, too.
-    updating = first.start(until_four)
-    for future, peer in zip(connecting, run.peers[1:]):
-        future.result(60)
-        peer.start(until_four)
-    assert updating.result(60) >= 1
-    together(run.peers, lambda c, _: None)
-    assert attributes(run.peers) == [[4, 3, 2, 3]] * 3 + [[4, 1, 2, 3]]
-
-
 def test_all_accepted_peers_of_all_groups_decide(run):
     peers = list(run.join(0, 1))
     connecting = run.newcomer().start(connect)

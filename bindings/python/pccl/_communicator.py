@@ -184,6 +184,13 @@ class Communicator:
         shared_state._revision = revision
         return SharedStateSyncInfo(tx_bytes, rx_bytes)
 
+    def sync_progress(self) -> tuple[int, int]:
+        """How far a `sync_shared_state` that another thread is inside has come: bytes of what differs that are here, and all
+        of them; both 0 while nothing is fetched. For progress bars. Never blocks; any thread."""
+        status, here, wanted = self._native.sync_progress()
+        self._check(status, "pcclGetSyncProgress")
+        return here, wanted
+
     # ---- all-reduce
 
     def all_reduce(

@@ -157,6 +157,12 @@ std::tuple<int, std::uint64_t, std::uint64_t, std::uint64_t> Communicator::synch
   return {code, state.revision, info.tx_bytes, info.rx_bytes};
 }
 
+std::tuple<int, std::uint64_t, std::uint64_t> Communicator::sync_progress() const {
+  std::uint64_t here = 0, wanted = 0;
+  const pcclResult_t result = pcclGetSyncProgress(handle_, &here, &wanted);
+  return {result, here, wanted};
+}
+
 std::string Communicator::last_error() const {
   std::array<char, 4096> text{};
   pcclGetLastError(handle_, text.data(), text.size());
@@ -192,6 +198,7 @@ void bind_communicator(py::module_& module) {
       .def("await_reduce", &Communicator::await)
       .def("all_reduce_multiple", &Communicator::all_reduce_multiple)
       .def("synchronize", &Communicator::synchronize)
+      .def("sync_progress", &Communicator::sync_progress)
       .def("last_error", &Communicator::last_error);
 }
 

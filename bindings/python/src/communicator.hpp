@@ -52,6 +52,8 @@ class Communicator {
   using Entry = std::tuple<std::string, std::uintptr_t, std::size_t, int, int, bool>;
   std::tuple<int, std::uint64_t, std::uint64_t, std::uint64_t> synchronize(
       std::uint64_t revision, const std::vector<Entry>& entries, int strategy);
+  // (code, bytes here, bytes wanted). Any thread.
+  std::tuple<int, std::uint64_t, std::uint64_t> sync_progress() const;
   std::string last_error() const;
 
  private:

@@ -81,3 +81,32 @@ def join_and_train(me: SimpleNamespace, address: str, last: int, pace: float = 0
         inner_step(me)
     me.diloco.finish()
     return outer_hash(me)
+
+
+def join_average(me: SimpleNamespace, address: str, seed: int = 0, optimizer=torch.optim.AdamW, **options: Any) -> int:
+    torch.manual_seed(seed)
+    me.generator = torch.Generator().manual_seed(seed)
+    me.model = options.pop("model", a_model)()
+    me.optimizer = optimizer(me.model.parameters(), **options.pop("optimizer_options", {"lr": 1e-2}))
+    me.reports = []
+    me.communicator = pccl.Communicator(address)
+    me.average = pccl.torch.AverageGradients(me.model, me.optimizer, me.communicator, on_step=me.reports.append, **options)
+    return me.average.step
+
+
+def take_steps(me: SimpleNamespace, count: int = 1) -> list[StepReport]:
+    for _ in range(count):
+        loss_of(me).backward()
+        me.optimizer.step()
+        me.optimizer.zero_grad()
+    return me.reports[-count:]
+
+
+def average_until(me: SimpleNamespace, address: str, last: int, pace: float = 0, **options: Any) -> tuple:
+    import time
+    options.pop("overlap", None)
+    join_average(me, address, **options)
+    while me.average.step < last:
+        time.sleep(pace)
+        take_steps(me)
+    return model_hash(me)

@@ -9,6 +9,7 @@ A step at each peer: backward · all-reduce · optimizer step · admit newcomers
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import time
@@ -21,10 +22,10 @@ from pccl._communicator import Communicator, ErrorFeedback
 from pccl._descriptors import QuantizationOptions
 from pccl._enums import ReduceOp
 from pccl._errors import require
-from pccl.torch._flat import FlatTensors, local
+from pccl.torch._flat import FlatTensors, persistent_buffers
 from pccl.torch._meeting import Meeting
-from pccl.torch._optimizer_state import NamedState, create_state
-from pccl.torch._quantization import quantization_options
+from pccl.torch._optimizer_state import NamedState
+from pccl.torch._quantization import name_of, quantization_options
 from pccl.torch._reduction import FIRST_TENSOR_TAG
 from pccl.torch._seat import RemovedFromRun, Seat, Traffic
 
@@ -65,16 +66,17 @@ class AverageGradients:
             optimizer.step()  # with the average of all peers' gradients
             optimizer.zero_grad()
 
-    The constructor joins the run, which may take until the other peers are at the end of their step. It creates the
-    optimizer's state, as a first step would, so that there is something to hand over.
+    The constructor joins the run, which may take until the other peers are at the end of their step.
 
     Args:
         model: its parameters that require gradients; all must have one at each step, on all peers. DTensors (FSDP2):
             their local shards.
-        optimizer: of these parameters. Its state has to follow from the gradients alone, in the same way on all peers.
+        optimizer: of these parameters, without a closure. Its state has to follow from the gradients alone, in the same
+            way on all peers, and a schedule of its learning rate from `step`.
         communicator: connected or not.
         quantization, error_feedback: as of `DiLoCo`.
-        min_peers, ranks_per_replica, rejoin: as of `DiLoCo`.
+        min_peers, ranks_per_replica, rejoin: as of `DiLoCo`. A peer that comes back takes over a step that the others
+            have done, and its own optimizer does nothing that time.
         admit_every: steps between two looks for newcomers.
         verify_every: steps between two synchronizations without a newcomer, which would find a peer whose arithmetic
             differs, and overwrite it; 0: none.
@@ -101,7 +103,6 @@ class AverageGradients:
         on_step: Optional[Callable[[StepReport], None]] = None,
     ) -> None:
         require(admit_every > 0, f"admit_every is {admit_every}")
-        require(verify_every >= 0, f"verify_every is {verify_every}")
         self._quantization = quantization_options(quantization)
         require(
             not error_feedback or self._quantization is not None, "error_feedback is for quantized gradients"
@@ -111,17 +112,24 @@ class AverageGradients:
         self.on_step = on_step
         self.traffic = Traffic()
         """Of all steps."""
-        self._rejoin = rejoin
         self._admit_every = admit_every
         self._gradients = FlatTensors(self._parameters())
         require(self._gradients.numel() > 0, "the model has no parameter that requires a gradient")
         self._feedbacks = [ErrorFeedback(flat.numel()) if error_feedback else None for flat in self._gradients.long]
         self._seat = Seat(communicator, ranks_per_replica)
         self._report = StepReport(0, 0)
-        self._meeting = Meeting(self._seat, min_peers, verify_every, self._shared_tensors)
-        create_state(optimizer)
-        self._optimizer_state = NamedState(optimizer, {p: name for name, p in self._parameters()})
-        with torch.no_grad():
+        names = {p: name for name, p in self._parameters()}
+        stepped = {p for group in optimizer.param_groups for p in group["params"] if p.requires_grad}
+        require(stepped == set(names), "the optimizer's parameters are others than the model's that require gradients")
+        self._optimizer_state = NamedState(optimizer, names)
+        self._buffer_names = set(persistent_buffers(model))
+        kind = f"AverageGradients {type(optimizer).__name__} quantization={name_of(self._quantization)} {admit_every=}"
+        self._meeting = Meeting(
+            self._seat, kind, min_peers, verify_every, rejoin, self._shared_tensors, self._optimizer_state.taken_over
+        )
+        self._set_aside: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._stepping = False
+        with torch.no_grad(), self._leaving_on_error():
             self._join()
         self._hooks = [
             optimizer.register_step_pre_hook(self._before_step),
@@ -143,50 +151,74 @@ class AverageGradients:
         return self._seat.communicator
 
     def remove(self) -> None:
-        """Takes the hooks off the optimizer, which then steps for itself."""
+        """Leaves the run, and takes the hooks off the optimizer, which then steps for itself."""
         for hook in self._hooks:
             hook.remove()
+        self._seat.leave()
 
     # ---- a step
 
     @torch.no_grad()
-    def _before_step(self, *_: Any) -> None:
+    def _before_step(self, _: torch.optim.Optimizer, arguments: tuple, options: dict[str, Any]) -> None:
+        closure = options.get("closure", arguments[1] if len(arguments) > 1 else None)
+        require(closure is None, "a closure would compute gradients after they have been averaged")
         self._report = StepReport(0, 0)
+        self._set_aside.clear()
         began = time.perf_counter()
         named = dict(self._parameters())
         missing = [name for name, parameter in named.items() if parameter.grad is None]
         require(not missing, f"no gradient of {', '.join(missing[:8])}")
         gradients = [(name, parameter.grad) for name, parameter in named.items()]
         self._gradients.copy_from(gradients)
-        while not self._averaged():
-            self._gradients.zero_()  # this peer came back to other parameters than these gradients are of
-        self._gradients.copy_to(gradients)
+        with self._leaving_on_error():
+            try:
+                self._seat.require_taken()
+                if self._stepping:
+                    raise RemovedFromRun("the optimizer's last step has failed: the others have gone on")
+                self._average()
+            except RemovedFromRun as removed:
+                self._join_again(removed)
+                self._set_aside_gradients(list(named.values()))
+            else:
+                self._gradients.copy_to(gradients)
+                self._stepping = True
         self._report.reduce_s = time.perf_counter() - began
 
-    def _averaged(self) -> bool:
-        try:
-            for tag, (flat, feedback) in enumerate(zip(self._gradients.long, self._feedbacks), FIRST_TENSOR_TAG):
-                self._count(self._seat.reduce_with_retry(flat, ReduceOp.AVG, tag, self._quantization, feedback))
-        except RemovedFromRun as removed:
-            self._join_again(removed)
-            return False
-        return True
+    def _average(self) -> None:
+        for tag, (flat, feedback) in enumerate(zip(self._gradients.long, self._feedbacks), FIRST_TENSOR_TAG):
+            self._count(self._seat.reduce_with_retry(flat, ReduceOp.AVG, tag, self._quantization, feedback))
+
+    def _set_aside_gradients(self, parameters: list[torch.Tensor]) -> None:
+        """This peer came back to other parameters than its gradients are of: an optimizer skips those without one."""
+        for parameter in parameters:
+            self._set_aside.append((parameter, parameter.grad))
+            parameter.grad = None
 
     @torch.no_grad()
     def _after_step(self, *_: Any) -> None:
         began = time.perf_counter()
-        self._meeting.done += 1
-        try:
-            look = self.step % self._admit_every == 0
-            self._meeting.meet(look and self._seat.peers_pending())
-            self._note_meeting()
-        except RemovedFromRun as removed:
-            self._join_again(removed)
+        if self._set_aside:
+            for parameter, gradient in self._set_aside:
+                parameter.grad = gradient
+            self._set_aside.clear()
+        else:
+            self._stepping = False
+            self._end_step()
         report = self._report
         report.sync_s = time.perf_counter() - began
         report.step, report.world_size = self.step, self._seat.world_size()
         if self.on_step is not None:
             self.on_step(report)
+
+    def _end_step(self) -> None:
+        self._meeting.done += 1
+        with self._leaving_on_error():
+            try:
+                look = self.step % self._admit_every == 0
+                self._meeting.meet(look and self._seat.peers_pending())
+                self._note_meeting()
+            except RemovedFromRun as removed:
+                self._join_again(removed)
 
     # ---- who takes part, and from where
 
@@ -195,14 +227,23 @@ class AverageGradients:
         self._note_meeting()
 
     def _join_again(self, removed: RemovedFromRun) -> None:
-        if not self._rejoin:
+        if not self._meeting.rejoin:
             raise removed
         _log.warning("removed from the run, joining again: %s", removed)
-        self._seat.take_anew()
+        self._seat.leave()
+        self._stepping = False
         self._join()
 
+    @contextlib.contextmanager
+    def _leaving_on_error(self) -> Iterator[None]:
+        """As `DiLoCo`'s."""
+        try:
+            yield
+        except BaseException:
+            self._seat.leave()
+            raise
+
     def _note_meeting(self) -> None:
-        self._optimizer_state.take_numbers()
         self._count(self._meeting.traffic)
         self._meeting.traffic = Traffic()
         self._report.replaced |= self._meeting.replaced
@@ -210,9 +251,10 @@ class AverageGradients:
 
     def _shared_tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
         for name, parameter in self._parameters():
-            yield f"parameter/{name}", local(parameter)
+            yield f"parameter/{name}", parameter
         for name, buffer in self.model.named_buffers():
-            yield f"buffer/{name}", local(buffer)
+            if name in self._buffer_names:
+                yield f"buffer/{name}", buffer
         yield from self._optimizer_state.tensors()
 
     def _parameters(self) -> Iterator[tuple[str, torch.Tensor]]:

@@ -20,10 +20,11 @@ pseudo-gradient goes ahead of the average, too.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Optional, Union
 
 import torch
@@ -34,7 +35,7 @@ from pccl._errors import require
 from pccl.torch._meeting import Meeting
 from pccl.torch._outer_model import OuterModel
 from pccl.torch._outer_step import OuterStep
-from pccl.torch._quantization import quantization_options
+from pccl.torch._quantization import name_of, quantization_options
 from pccl.torch._reduction import Averaging, InBackground
 from pccl.torch._seat import RemovedFromRun, Seat, Traffic
 
@@ -129,8 +130,6 @@ class DiLoCo:
         on_round: Optional[Callable[[RoundReport], None]] = None,
     ) -> None:
         require(sync_every > 0, f"sync_every is {sync_every}")
-        require(min_peers > 0, f"min_peers is {min_peers}")
-        require(verify_every >= 0, f"verify_every is {verify_every}")
         options = quantization_options(quantization)
         require(not error_feedback or options is not None, "error_feedback is for quantized pseudo-gradients")
         self.model = model
@@ -140,22 +139,23 @@ class DiLoCo:
         self.traffic = Traffic()
         """Of all rounds."""
         self._overlap = overlap
-        self._rejoin = rejoin
 
-        self._outer = OuterModel(model, OuterStep(outer_lr, outer_momentum, nesterov), ahead=overlap)
+        outer_step = OuterStep(outer_lr, outer_momentum, nesterov)
+        self._outer = OuterModel(model, outer_step, ahead=overlap)
         require(self._outer.parameters.numel() > 0, "the model has no parameter that requires a gradient")
         self._change = self._outer.new_change()
         self._spare = self._outer.new_change() if overlap else None  # measured while the other one is in flight
         self._seat = Seat(communicator, ranks_per_replica)
         self._averaging = Averaging(self._seat, self._change, options, error_feedback)
-        self._meeting = Meeting(self._seat, min_peers, verify_every, self._outer.shared_tensors)
+        kind = f"DiLoCo {outer_step} overlap={overlap} quantization={name_of(options)}"
+        self._meeting = Meeting(self._seat, kind, min_peers, verify_every, rejoin, self._outer.shared_tensors)
         self._in_flight: Optional[InBackground] = None
         self._inner_steps = 0
         if checkpoint is not None:
-            self._meeting.done = checkpoint["round"]
+            self._meeting.resume(checkpoint["round"])
             self._outer.load_state_dict(checkpoint["tensors"])
         self._report = RoundReport(0, 0)
-        with torch.no_grad():
+        with torch.no_grad(), self._leaving_on_error():
             self._join()
         self._round_began = time.perf_counter()
 
@@ -194,18 +194,19 @@ class DiLoCo:
     def end_round(self) -> RoundReport:
         """Ends the round now, after however many inner steps."""
         self._report = RoundReport(0, 0, inner_s=time.perf_counter() - self._round_began)
-        try:
-            if self._overlap:
-                self._end_round_overlapping()
-            else:
-                self._end_round_waiting()
-        except RemovedFromRun as removed:
-            if not self._rejoin:
-                raise
-            _log.warning("removed from the run, joining again: %s", removed)
-            self._abandon_averaging()
-            self._seat.take_anew()
-            self._join()
+        with self._leaving_on_error():
+            try:
+                self._seat.require_taken()
+                if self._overlap:
+                    self._end_round_overlapping()
+                else:
+                    self._end_round_waiting()
+            except RemovedFromRun as removed:
+                if not self._meeting.rejoin:
+                    raise
+                _log.warning("removed from the run, joining again: %s", removed)
+                self._leave()
+                self._join()
         self._inner_steps = 0
         report = self._report
         report.round, report.world_size = self.round, self._seat.world_size()
@@ -219,7 +220,8 @@ class DiLoCo:
         """With ``overlap``, at the end of training: waits for the averaging in flight and takes its outer step, the last
         one. All peers do, after the same round, or leave."""
         if self._in_flight is not None:
-            self._wait_for_averaging()
+            with self._leaving_on_error():
+                self._wait_for_averaging()
             self._change.forget()
             self._outer.hand_out(self._change)
 
@@ -258,24 +260,34 @@ class DiLoCo:
 
     def _wait_for_averaging(self) -> bool:
         """Whether newcomers wait."""
-        began = time.perf_counter()
-        traffic, newcomers_wait = self._in_flight.wait()
-        self._report.reduce_s = time.perf_counter() - began
-        self._count(traffic)
-        self._in_flight = None
+        if self._in_flight is None:  # `finish` has waited for it
+            newcomers_wait = self._seat.peers_pending()
+        else:
+            began = time.perf_counter()
+            traffic, newcomers_wait = self._in_flight.wait()
+            self._report.reduce_s = time.perf_counter() - began
+            self._count(traffic)
+            self._in_flight = None
         if self._change.weight > 0:
             self._outer.apply(self._change)
         self._meeting.done += 1
         return newcomers_wait
 
-    def _abandon_averaging(self) -> None:
+    def _leave(self) -> None:
         if self._in_flight is not None:
-            self._seat.communicator.close()  # what is in flight ends
-            try:
-                self._in_flight.wait()
-            except Exception as error:
-                _log.debug("the averaging in flight: %s", error)
+            self._in_flight.abandon()
             self._in_flight = None
+        self._seat.leave()
+
+    @contextlib.contextmanager
+    def _leaving_on_error(self) -> Iterator[None]:
+        """A peer that stops in the middle, Ctrl-C included, is out of step, and the others would wait for it for as long
+        as its process lives. So it leaves, and joins anew when it goes on."""
+        try:
+            yield
+        except BaseException:
+            self._leave()
+            raise
 
     # ---- who takes part, and from where
 

@@ -6,13 +6,25 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
+from pccl._errors import require
+
 Named = Iterable[tuple[str, torch.Tensor]]
 
 
 def local(tensor: torch.Tensor) -> torch.Tensor:
-    """What of it lies on this rank: the shard of a DTensor, else all; shares its memory."""
-    shard = tensor.to_local() if hasattr(tensor, "to_local") else tensor
-    return shard.detach()
+    """What of it lies on this rank: the shard of a DTensor, else all; complex numbers as pairs. Shares its memory."""
+    shard = (tensor.to_local() if hasattr(tensor, "to_local") else tensor).detach()
+    return torch.view_as_real(shard) if shard.is_complex() else shard
+
+
+def persistent_buffers(model: torch.nn.Module) -> list[str]:
+    """Names of the buffers that are state. The others (caches, masks) are each peer's own, and may grow."""
+    caches = {
+        f"{prefix}.{name}" if prefix else name
+        for prefix, module in model.named_modules()
+        for name in module._non_persistent_buffers_set
+    }
+    return [name for name, _ in model.named_buffers() if name not in caches]
 
 
 class FlatTensors:
@@ -22,7 +34,7 @@ class FlatTensors:
     """
 
     def __init__(self, like: Named) -> None:
-        shapes = {name: (local(tensor).shape, _type_of_copy(tensor)) for name, tensor in like}
+        shapes = {name: (local(tensor).shape, _type_of_copy(local(tensor))) for name, tensor in like}
         self.long: list[torch.Tensor] = []
         self.views: dict[str, torch.Tensor] = {}
         for dtype in (torch.float32, torch.float64):
@@ -45,12 +57,27 @@ class FlatTensors:
 
     def copy_from(self, tensors: Named) -> None:
         for name, tensor in tensors:
-            self.views[name].copy_(local(tensor))
+            require(name in self.views, f"{name} was not there, or needed no gradient, in the beginning")
+            view, source = self.views[name], local(tensor)
+            require(source.shape == view.shape, f"{name} is {list(source.shape)} now, it was {list(view.shape)}")
+            view.copy_(source)
 
     def copy_to(self, tensors: Named) -> None:
         for name, tensor in tensors:
-            view, target = self.views[name], local(tensor)
-            target.copy_(view if target.is_floating_point() else view.round())
+            target = local(tensor)
+            target.copy_(_as_taken_by(self.views[name], target))
+
+    def difference(self, given: FlatTensors, tensors: Named) -> None:
+        """``given``, which `copy_to` has written to the tensors, minus what they are now.
+
+        Both as the tensors' type has them: rounding, which is the same on all peers, is no way that a model has gone.
+        """
+        self.copy_from(tensors)
+        for name, tensor in tensors:
+            before, now = _as_taken_by(given.views[name], tensor), self.views[name]
+            same = before == now
+            torch.sub(before, now, out=now)
+            now.masked_fill_(same, 0)  # infinite values, as of masks, minus themselves
 
     def named(self, prefix: str) -> Iterator[tuple[str, torch.Tensor]]:
         for name, view in self.views.items():
@@ -60,3 +87,10 @@ class FlatTensors:
 def _type_of_copy(tensor: torch.Tensor) -> torch.dtype:
     exact = tensor.dtype == torch.float64 or not tensor.is_floating_point()
     return torch.float64 if exact else torch.float32
+
+
+def _as_taken_by(view: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+    """Rounded to what the tensor's type can hold. Complex ones have their real type's precision."""
+    if tensor.is_complex():
+        return view
+    return view.to(tensor.dtype) if tensor.is_floating_point() else view.round()

@@ -2,34 +2,57 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
 import torch
 
-from pccl._enums import ReduceOp
+from pccl._errors import require
 from pccl.torch._flat import Named
-from pccl.torch._seat import PAUSE_WHILE_WAITING_S, Seat, Traffic
+from pccl.torch._seat import PAUSE_WHILE_WAITING_S, RemovedFromRun, Seat, Traffic
 
-_COMPANY_TAG = 0  # of the all-reduce that asks whether all have come; other modules count from 1
+_ATTEMPTS_TO_JOIN = 3
+# Revisions that a peer offers before its first synchronization: whoever has a state goes before those who have none.
+_FRESH, _FROM_A_CHECKPOINT = 0, 1
+_log = logging.getLogger("pccl")
 
 
 class Meeting:
     """All peers make the same calls in the same order; each decision follows from what all of them know.
 
     Args:
-        min_peers: training begins in this much company. Peers may have different wishes.
+        kind: whatever has to be the same on all peers so that they do. Who differs is removed, and told so.
+        min_peers: training begins in this much company; the wish of the first peer counts.
         verify_every: rounds (or steps) between two synchronizations without a newcomer; 0: none.
-        tensors: what is shared, beside `done`.
+        rejoin: whether a peer that is removed while it joins tries again.
+        tensors: what is shared.
+        taken_over: called after each synchronization.
     """
 
-    def __init__(self, seat: Seat, min_peers: int, verify_every: int, tensors: Callable[[], Named]) -> None:
+    def __init__(
+        self,
+        seat: Seat,
+        kind: str,
+        min_peers: int,
+        verify_every: int,
+        rejoin: bool,
+        tensors: Callable[[], Named],
+        taken_over: Callable[[], None] = lambda: None,
+    ) -> None:
+        require(min_peers > 0, f"min_peers is {min_peers}")
+        require(verify_every >= 0, f"verify_every is {verify_every}")
         self._seat = seat
-        self._min_peers = min_peers
+        self._kind = f"{kind} verify_every={verify_every}"
         self._verify_every = verify_every
+        # The other ranks of a sharded replica work in step with this one, and cannot wait until it has come back.
+        self.rejoin = rejoin and seat.ranks_per_replica == 1
         self._tensors = tensors
+        self._taken_over = taken_over
         self._done = torch.zeros((), dtype=torch.int64)
-        self._revision = 0  # of the next synchronization
+        self._begun = torch.zeros((), dtype=torch.int64)  # 0 while the first peers wait for company
+        self._min_peers = torch.tensor(min_peers)
+        self._revision = _FRESH  # of the last synchronization
         self.traffic = Traffic()
         self.replaced = False
         """Whether this peer has taken over another state than it had; reset by whoever reads it."""
@@ -43,33 +66,53 @@ class Meeting:
     def done(self, value: int) -> None:
         self._done.fill_(value)
 
+    def resume(self, done: int) -> None:
+        """Before `join`: this peer has a state already."""
+        self.done = done
+        self._revision = _FROM_A_CHECKPOINT
+
     def join(self) -> None:
-        """Takes the seat and the state. Who lets this peer in is past its admission: so is this peer."""
-        self._seat.take()
-        self._revision = 0  # behind everybody else's: a newcomer takes over a state and never gives one
-        self._synchronize()
-        while self.done == 0 and self._some_wait_for_company():
-            time.sleep(PAUSE_WHILE_WAITING_S)
-            self._seat.admit()
-            self._synchronize()
+        """Takes the seat and the state. Who is removed meanwhile (it was frozen, say, or whoever gave it the state has
+        died) has its own state still, and tries again."""
+        for attempt in range(1, _ATTEMPTS_TO_JOIN + 1):
+            try:
+                self._seat.take()
+                self._begin(attempt)
+                return
+            except RemovedFromRun as removed:
+                self._seat.leave()
+                if not self.rejoin or attempt == _ATTEMPTS_TO_JOIN:
+                    raise
+                _log.warning("removed from the run while joining it, trying again: %s", removed)
 
     def meet(self, newcomers_wait: bool) -> None:
         """``newcomers_wait`` is `Seat.peers_pending`, the same on all peers."""
+        self._begun.fill_(1)
         if newcomers_wait:
             self._seat.admit()
-            self._synchronize()
+            self._synchronize(self._revision + 1)
         elif self._verify_every and self.done % self._verify_every == 0:
-            self._synchronize()
+            self._synchronize(self._revision + 1)
 
-    def _some_wait_for_company(self) -> bool:
-        waiting = torch.tensor([int(self._seat.world_size() < self._min_peers)])
-        if self._seat.reduce(waiting, ReduceOp.SUM, _COMPANY_TAG) is None:
-            return True  # the world is smaller now
-        return bool(waiting.item())
+    def _begin(self, attempt: int) -> None:
+        """Who lets this peer in is past its admission: so is this peer.
 
-    def _synchronize(self) -> None:
+        It offers the revision that it has, which is behind that of a run that goes on: a newcomer takes over a state
+        and never gives one. Among peers that begin a run anew it counts. One that comes from another run may be ahead
+        of this one, which then removes it: the next time it comes with the least that is a state.
+        """
+        keeps_its_own = attempt == 1 or self._seat.admitted == 1
+        self._synchronize(self._revision if keeps_its_own else min(self._revision, _FROM_A_CHECKPOINT), joining=True)
+        # No all-reduce asks who waits: it could fail in one group of a grid and not in the others.
+        while not self._begun and self._seat.admitted < self._min_peers:
+            time.sleep(PAUSE_WHILE_WAITING_S)
+            self._seat.admit()
+            self._synchronize(self._revision)  # nothing has happened since
+
+    def _synchronize(self, offered: int, *, joining: bool = False) -> None:
         before = self.done
-        revision, traffic = self._seat.synchronize(self._revision, [("done", self._done), *self._tensors()])
-        self._revision = revision + 1
+        about_the_run = [(self._kind, self._done), ("begun", self._begun), ("min_peers", self._min_peers)]
+        self._revision, traffic = self._seat.synchronize(offered, [*about_the_run, *self._tensors()], joining=joining)
+        self._taken_over()
         self.traffic.add(traffic)
         self.replaced |= traffic.rx_bytes > 0 or self.done != before

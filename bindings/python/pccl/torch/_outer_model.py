@@ -8,7 +8,8 @@ from typing import Any, Optional
 
 import torch
 
-from pccl.torch._flat import FlatTensors, Named
+from pccl._errors import require
+from pccl.torch._flat import FlatTensors, Named, persistent_buffers
 from pccl.torch._outer_step import OuterStep
 
 
@@ -41,6 +42,9 @@ class OuterModel:
     def __init__(self, model: torch.nn.Module, step: OuterStep, *, ahead: bool) -> None:
         self._model = model
         self._step = step
+        # Those of now: later ones are the peer's own, and one that is frozen later only has no change any more.
+        self._parameter_names = [name for name, p in model.named_parameters() if p.requires_grad]
+        self._buffer_names = persistent_buffers(model)
         self.parameters = FlatTensors(self._own_parameters())
         self.velocity = FlatTensors(self._own_parameters())
         self.buffers = FlatTensors(self._own_buffers())
@@ -56,13 +60,8 @@ class OuterModel:
     def measure(self, change: Change) -> None:
         """How far the model has gone since `hand_out`."""
         change.weight = 1.0
-        for flat, begun, own in (
-            (change.parameters, self._start_parameters, self._own_parameters()),
-            (change.buffers, self._start_buffers, self._own_buffers()),
-        ):
-            flat.copy_from(own)
-            for gone, start in zip(flat.long, begun.long):
-                torch.sub(start, gone, out=gone)
+        change.parameters.difference(self._start_parameters, self._own_parameters())
+        change.buffers.difference(self._start_buffers, self._own_buffers())
 
     def apply(self, change: Change) -> None:
         """Takes the outer step with the average of all peers' changes, which is scratch afterwards."""
@@ -101,10 +100,14 @@ class OuterModel:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name, tensor in self.shared_tensors():
+            require(name in state, f"the checkpoint has no {name}")
+            require(state[name].shape == tensor.shape, f"{name} is {list(state[name].shape)} in the checkpoint")
             tensor.copy_(state[name])
 
-    def _own_parameters(self) -> Named:
-        return ((name, p) for name, p in self._model.named_parameters() if p.requires_grad)
+    def _own_parameters(self) -> list[tuple[str, torch.Tensor]]:
+        named = dict(self._model.named_parameters())
+        return [(name, named[name]) for name in self._parameter_names]
 
-    def _own_buffers(self) -> Named:
-        return self._model.named_buffers()
+    def _own_buffers(self) -> list[tuple[str, torch.Tensor]]:
+        named = dict(self._model.named_buffers())
+        return [(name, named[name]) for name in self._buffer_names]

@@ -19,6 +19,11 @@ _BY_NAME = {
 }
 
 
+def name_of(options: Optional[QuantizationOptions]) -> str:
+    """The same for equal options."""
+    return "none" if options is None else f"{options.algorithm.name}/{options.quantized_datatype.name}"
+
+
 def quantization_options(wish: Union[str, QuantizationOptions, None]) -> Optional[QuantizationOptions]:
     """``"uint8"``, ``"uint4"``, ``"uint2"``, ``"int8"``, ``"float8_e4m3"``, ``"float8_e5m2"`` or ``"float4_e3m0"`` as
     options; options as they are; None: no quantization.

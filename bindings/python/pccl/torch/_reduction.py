@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from typing import Optional
 
@@ -67,7 +68,9 @@ class InBackground:
         self._change = change
         self._outcome: Optional[tuple[Traffic, bool]] = None
         self._error: Optional[BaseException] = None
-        # A peer that ends leaves the run; what is in flight need not keep its process.
+        # A peer that ends leaves the run; what is in flight need not keep its process. But a thread that comes back from
+        # a call into an interpreter that is ending aborts the process.
+        atexit.register(self.abandon)
         self._thread = threading.Thread(target=self._run, name="pccl-averaging", daemon=True)
         self._thread.start()
 
@@ -78,9 +81,16 @@ class InBackground:
             self._outcome = traffic, self._seat.peers_pending()
         except BaseException as error:  # handed over
             self._error = error
+        finally:
+            atexit.unregister(self.abandon)  # which keeps this, and so the peer's seat, alive
 
     def wait(self) -> tuple[Traffic, bool]:
         self._thread.join()
         if self._error is not None:
             raise self._error
         return self._outcome
+
+    def abandon(self) -> None:
+        """Leaves the run, so that what is in flight ends; nobody waits for its outcome any more."""
+        self._seat.communicator.close()
+        self._thread.join()

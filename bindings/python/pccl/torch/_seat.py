@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable
 from typing import Optional
 
 import torch
@@ -16,8 +15,11 @@ import torch
 from pccl._communicator import Communicator, ErrorFeedback
 from pccl._descriptors import QuantizationOptions
 from pccl._enums import Attribute, ReduceOp
-from pccl._errors import PCCLError, Result
+from pccl._errors import PCCLError, Result, require
 from pccl._shared_state import SharedState, TensorInfo
+from pccl.torch._flat import Named
+from pccl.torch._progress import shown
+from pccl.torch._staging import Staging
 
 PAUSE_WHILE_WAITING_S = 0.1
 _REMOVED = (Result.INVALID_USAGE, Result.UPDATE_TOPOLOGY_FAILED, Result.TOPOLOGY_OPTIMIZATION_FAILED)
@@ -49,8 +51,12 @@ class Seat:
     """
 
     def __init__(self, communicator: Communicator, ranks_per_replica: int = 1) -> None:
+        require(ranks_per_replica > 0, f"ranks_per_replica is {ranks_per_replica}")
         self.communicator = communicator
         self.ranks_per_replica = ranks_per_replica
+        self.admitted = 0
+        """Peers of the group after the last admission: the same number on all of them, in a grid on all of all groups,
+        whoever has been lost since."""
 
     def world_size(self) -> int:
         return self.communicator.get_attribute(Attribute.LOCAL_WORLD_SIZE)
@@ -61,10 +67,13 @@ class Seat:
             self.communicator.connect()
         self._complete_grid()
 
-    def take_anew(self) -> None:
-        """After a removal."""
+    def leave(self) -> None:
+        """The others go on, and `take` joins anew. Also for a peer that is out of step: others would wait for it."""
         self.communicator.renew()
-        self.take()
+
+    def require_taken(self) -> None:
+        if not self.communicator.is_connected():
+            raise RemovedFromRun("this peer has left the run")
 
     def admit(self) -> None:
         """Collective over all groups: lets in who waits. Newcomers skip it once: `take` returned inside it."""
@@ -80,13 +89,21 @@ class Seat:
         if self.ranks_per_replica > 1:
             with _removals():
                 complete_grid(self.communicator, self.ranks_per_replica)
+        self.admitted = self.world_size()
 
-    def synchronize(self, revision: int, entries: Iterable[tuple[str, torch.Tensor]]) -> tuple[int, Traffic]:
-        """Collective over the group: afterwards all hold the same. The revision that it has now, and the traffic."""
-        state = SharedState([TensorInfo.from_torch(tensor, name) for name, tensor in entries])
+    def synchronize(self, revision: int, tensors: Named, *, joining: bool = False) -> tuple[int, Traffic]:
+        """Collective over the group: afterwards all hold the same. The revision that it has now, and the traffic.
+
+        Args:
+            joining: when this breaks off, the tensors are as they were.
+        """
+        staging = Staging(tensors, copy_all=joining)
+        state = SharedState([TensorInfo.from_torch(tensor, name) for name, tensor in staging.entries])
         state.revision = revision
-        with _removals():
+        with _removals(), shown(self.communicator):
             info = self.communicator.sync_shared_state(state)
+        if info.rx_bytes > 0:
+            staging.put_back()
         return state.revision, Traffic(info.tx_bytes, info.rx_bytes)
 
     def reduce(

@@ -28,19 +28,19 @@ class Event:
     what: str  # "kill": a peer dies; "start": another one joins
 
 
-def kills_and_joins(count: int, end: int) -> list[Event]:
-    """So many of each in turn, over the first nine tenths of ``end`` steps."""
-    at = [1 + i * max(1, int(0.9 * end) - 1) // (2 * count) for i in range(2 * count)]
-    return [Event(step, "start" if i % 2 else "kill") for i, step in enumerate(at)]
-
-
 class LocalRun:
-    """Starts peers as ``COMMAND --join ADDRESS --name peer-N``, passes on what they print, and collects their results."""
+    """Starts peers as ``COMMAND --join ADDRESS --name peer-N``, passes on what they print, and collects their results.
 
-    def __init__(self, command: list[str], peers: int, events: list[Event], limit_s: float) -> None:
+    Args:
+        events: what happens at which step.
+        replacements: so often, whenever as many as in the beginning train, one is killed and another one started.
+    """
+
+    def __init__(self, command: list[str], peers: int, events: list[Event], replacements: int, limit_s: float) -> None:
         self._command = command
         self._peers = peers
         self._events = sorted(events, key=lambda event: event.step)
+        self._replacements = replacements
         self._started = 0
         self._chance = random.Random(peers)
         self._limit_s = limit_s
@@ -101,17 +101,26 @@ class LocalRun:
                 if self._events.pop(0).what == "kill":
                     self._kill_one()
                 else:
-                    print(f"=== starting peer-{self._started + 1}", flush=True)
-                    self._start(address)
+                    self._start_another(address)
+            if self._replacements > 0 and len(self._training()) >= max(2, self._peers):
+                self._replacements -= 1
+                self._kill_one()
+                self._start_another(address)
+
+    def _training(self) -> list[str]:
+        return sorted(name for name in self._reported - self._killed if self._processes[name].poll() is None)
 
     def _kill_one(self) -> None:
         """Of those who train; the last one is spared."""
-        training = sorted(name for name in self._reported - self._killed if self._processes[name].poll() is None)
-        if len(training) > 1:
+        if len(training := self._training()) > 1:
             victim = self._chance.choice(training)
             print(f"=== killing {victim} (SIGKILL)", flush=True)
             self._killed.add(victim)
             _kill(self._processes[victim])
+
+    def _start_another(self, address: str) -> None:
+        print(f"=== starting peer-{self._started + 1}", flush=True)
+        self._start(address)
 
     def _give_up(self) -> None:
         print(f"=== not done in {self._limit_s:.0f} s, giving up", flush=True)
@@ -119,6 +128,8 @@ class LocalRun:
             _kill(process)
 
     def _collect(self) -> list[dict[str, Any]]:
+        if self._replacements > 0:
+            raise SystemExit(f"FAILED: training ended before {self._replacements} more peers were replaced")
         failed = [
             f"{name} (exit code {process.returncode})"
             for name, process in self._processes.items()

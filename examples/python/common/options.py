@@ -13,7 +13,7 @@ import torch
 
 from common.gpt import GPT, Shape, loss_of
 from common.history import plot
-from common.local_run import Event, LocalRun, kills_and_joins, print_table
+from common.local_run import Event, LocalRun, print_table
 from common.text_data import TextData
 
 EVALUATION_WINDOWS = 128
@@ -29,7 +29,7 @@ def parser_of(description: str, unit: str, end: int, kill_at: int, join_at: int)
     run.add_argument(f"--{unit}s", dest="end", type=int, default=end, help=f"the {unit} at which everybody stops")
     run.add_argument("--kill-at", type=int, default=kill_at, help=f"the {unit} at which a run here loses a peer; -1: none")
     run.add_argument("--newcomer-at", type=int, default=join_at, help=f"the {unit} at which it gets another; -1: none")
-    run.add_argument("--churn", type=int, default=0, metavar="N", help="instead, a run here loses and gets N peers in turn")
+    run.add_argument("--churn", type=int, default=0, metavar="N", help="instead, N times a peer is killed and another one started")
     run.add_argument("--limit", type=float, default=600, metavar="S", help="seconds until a run here is given up")
     run.add_argument("--plot", type=pathlib.Path, metavar="FILE.png", help="where to draw the loss")
     run.add_argument("--results", type=pathlib.Path, metavar="FILE.json", help="where a run here writes what its peers say")
@@ -85,9 +85,9 @@ def run_here(options: argparse.Namespace, script: str, unit: str, command: Optio
     """A master and all peers on this machine; ends with a table, and with exit code 1 unless all have learned the same."""
     events = [Event(at, what) for at, what in ((options.kill_at, "kill"), (options.newcomer_at, "start")) if at >= 0]
     if options.churn > 0:
-        events = kills_and_joins(options.churn, options.end)
+        events = []
     results: list[dict[str, Any]] = LocalRun(
-        [*(command or [sys.executable]), script, *sys.argv[1:]], options.peers, events, options.limit
+        [*(command or [sys.executable]), script, *sys.argv[1:]], options.peers, events, options.churn, options.limit
     ).run()
     if options.results is not None:
         options.results.write_text(json.dumps(results))

@@ -46,15 +46,13 @@ def peer(address, size):
         communicator.all_reduce(values, values, op=pccl.ReduceOp.SUM)
         if call >= SIZES[size] // 10:
             times.append(time.perf_counter() - begin)
-        if size > 4:
-            values[:] = 1  # as long as the sums stay finite it does not matter
     print(statistics.median(times) * 1e6, flush=True)
 
 
 def _tensor(size):
     import torch
 
-    return torch.ones(size // 4)
+    return torch.zeros(size // 4)  # whose sums stay what they are
 
 
 def through_python(build, size):

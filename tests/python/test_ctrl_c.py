@@ -8,8 +8,8 @@ import socket
 
 import pytest
 
-from child import Child
-from peers import retried, together
+from child import PROGRAMS, Child
+from peers import PATIENCE, retried, together
 from pccl import PCCLError, ReduceOp
 from ports import free_address
 
@@ -65,7 +65,7 @@ def test_in_connect(run):
 @pytest.mark.parametrize("call", ["all_reduce", "wait", "all_reduce_multiple_with_retry"])
 def test_an_op_that_the_others_have_begun_fails_for_all_and_is_done_without_the_one_who_left(run, call):
     others = run.join(0, 0)
-    tensors = [array.array("d", [rank, 2, 3]) for rank in range(2)]
+    tensors = [array.array("d", [rank, 2, 3] * 20_000) for rank in range(2)]  # as large as the child's
 
     def reduce(communicator, rank):
         """As training programs do."""
@@ -86,7 +86,58 @@ def test_an_op_that_the_others_have_begun_fails_for_all_and_is_done_without_the_
         assert child.expect("tensor") == "intact"
         assert child.end() == ENDED_BY_SIGINT
         assert others[1].call(reduce, 1) + begun.result(60) >= 1
-    assert [tensor.tolist() for tensor in tensors] == [[1, 4, 6]] * 2
+    assert [tensor.tolist() for tensor in tensors] == [[1, 4, 6] * 20_000] * 2
+
+
+def test_in_optimize_topology_while_all_are_in_it(run):
+    run.join(0, 0)
+    with Child.program("blocked_call", run.address, "optimize_topology") as child:
+        run.update_until(3)
+        child.expect("blocked")
+        measuring = [peer.start(lambda c: c.optimize_topology()) for peer in run.peers]
+        child.interrupt()
+        child.expect("tensor")
+        assert child.end() == ENDED_BY_SIGINT
+        for future in measuring:
+            future.result(PATIENCE)
+    go_on(run)
+
+
+@pytest.mark.parametrize(
+    "main_thread", ["tell_when_blocked(); communicator.are_peers_pending()", "thread.join()"], ids=["pending", "join"]
+)
+def test_while_another_thread_reduces(run, main_thread):
+    """As in DiLoCo: both threads come out, and the process ends. (Python 3.11 takes a thread for ended once the join of
+    it was interrupted, and may stop it in the middle of its last line.)"""
+    script = f"""
+import array, signal, sys, threading
+sys.path.insert(0, {str(PROGRAMS)!r})
+from blocked import tell_when_blocked
+from pccl import Communicator, PCCLError, ReduceOp
+signal.signal(signal.SIGINT, signal.default_int_handler)
+tensor = array.array("d", [1.0]) * 60_000
+def reduce():
+    tell_when_blocked(threading.current_thread())
+    try:
+        communicator.all_reduce(tensor, tensor, op=ReduceOp.SUM)
+    except PCCLError as error:
+        print("reduce", error.result.name, set(tensor))
+with Communicator("{run.address}") as communicator:
+    communicator.connect(n_attempts=1)
+    thread = threading.Thread(target=reduce)
+    thread.start()
+    {main_thread}
+"""
+    run.join(0, 0)
+    with Child("-c", script) as child:
+        run.update_until(3)
+        for _ in range(1 + main_thread.count("tell_when_blocked")):
+            child.expect("blocked")
+        child.interrupt()
+        if "join" not in main_thread:
+            child.expect("reduce RANK_CONNECTION_LOST {1.0}")
+        assert child.end() == ENDED_BY_SIGINT
+    go_on(run)
 
 
 def test_between_attempts_to_connect():

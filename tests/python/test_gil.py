@@ -12,13 +12,15 @@ from pccl import ReduceOp, SharedState
 from ports import free_port
 
 
+INPUT = [1.0, 2.0, 3.0] * 20_000  # as the child's
+
+
 def sync(communicator) -> None:
-    tensor = array.array("d", [1, 2, 3])  # as the child's
-    communicator.sync_shared_state(SharedState([entry("tensor", tensor)]))
+    communicator.sync_shared_state(SharedState([entry("tensor", array.array("d", INPUT))]))
 
 
 def reduce(communicator) -> None:
-    tensor = array.array("d", [1, 2, 3])
+    tensor = array.array("d", INPUT)
     communicator.all_reduce(tensor, tensor, op=ReduceOp.SUM)
 
 

@@ -7,7 +7,7 @@ from peers import together
 from ports import free_address
 
 PAIR = """
-import array, gc, os, sys, threading, pccl
+import array, gc, os, sys, threading, time, pccl
 from pccl import *
 master = MasterNode("{address}")
 master.run()
@@ -23,6 +23,13 @@ tensors = [array.array("d", [1.0]) * 1_000_000 for _ in peers]
 def launch(rank):
     return peers[rank].all_reduce_async(tensors[rank], tensors[rank], op=ReduceOp.SUM)
 """
+BLOCKED = """
+arguments = dict(args=(tensors[0], tensors[0]), kwargs=dict(op=ReduceOp.SUM))
+blocked = threading.Thread(target=peers[0].all_reduce, daemon=True, **arguments)
+blocked.start()
+while not sys._current_frames()[blocked.ident].f_code.co_filename.endswith("_communicator.py"): pass
+time.sleep(0.05)
+"""
 ENDINGS = {
     "communicators open": "",
     "a handle that was not awaited": "handle = launch(0)",
@@ -31,10 +38,13 @@ ENDINGS = {
     "an exception": "code = 1; sys.excepthook = lambda *_: None; master.interrupt(); raise RuntimeError",
     "cycles of references": "peers[0].self = peers[0]; master.self = master",
     "objects kept by modules": "sys.kept = peers[0]; pccl.kept = peers[1]; sys.master = master",
-    "a daemon thread in a call": """
-blocked = threading.Thread(target=lambda: peers[0].all_reduce(tensors[0], tensors[0], op=ReduceOp.SUM), daemon=True)
-blocked.start()
-while peers[0]._native is None or not blocked.is_alive(): pass
+    "a daemon thread in a call": BLOCKED,
+    "a daemon thread whose call ends after the interpreter": BLOCKED
+    + """
+class Last:
+    def __init__(self, peer): self.peer = peer
+    def __del__(self): self.peer.close()  # the thread comes back to a Python that is gone
+last = Last(peers[0])
 """,
 }
 

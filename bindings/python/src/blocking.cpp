@@ -1,5 +1,7 @@
 #include "blocking.hpp"
 
+#include <unistd.h>
+
 #include <atomic>
 
 namespace py = pybind11;
@@ -20,7 +22,29 @@ bool a_handler_raises() {
   return raises;
 }
 
+// Never lets the unwinding of a thread pass.
+class UnwindingEndsHere {
+ public:
+  UnwindingEndsHere() = default;
+  ~UnwindingEndsHere() {
+    while (!open_) pause();
+  }
+  UnwindingEndsHere(const UnwindingEndsHere&) = delete;
+  UnwindingEndsHere& operator=(const UnwindingEndsHere&) = delete;
+
+  void open() { open_ = true; }
+
+ private:
+  bool open_ = false;
+};
+
 }  // namespace
+
+void take_gil_back(PyThreadState* thread) {
+  UnwindingEndsHere barrier;
+  PyEval_RestoreThread(thread);
+  barrier.open();
+}
 
 void watch_signals() {
   main_thread =

@@ -66,8 +66,7 @@ Communicator::~Communicator() {
 void Communicator::destroy() {
   pcclComm_t* const handle = std::exchange(handle_, nullptr);
   if (handle == nullptr || process_ != getpid()) return;
-  const py::gil_scoped_release released;
-  pcclDestroyCommunicator(handle);
+  without_gil([handle] { return pcclDestroyCommunicator(handle); });
 }
 
 int Communicator::connect() {

@@ -16,8 +16,7 @@ Master::Master(const std::string& ip, std::uint16_t port) {
 
 Master::~Master() {
   if (process_ != getpid()) return;
-  const py::gil_scoped_release released;
-  pcclDestroyMaster(handle_);
+  without_gil([this] { return pcclDestroyMaster(handle_); });
 }
 
 int Master::run() {

@@ -1,4 +1,4 @@
-"""Tells that the main thread is inside a call of pccl that blocks, from a thread of its own."""
+"""Tells that a thread is inside a call of pccl that blocks, from a thread of its own."""
 
 import os
 import sys
@@ -8,20 +8,20 @@ import time
 import pccl
 
 
-def tell_when_blocked() -> None:
-    threading.Thread(target=_watch, daemon=True).start()
+def tell_when_blocked(thread: threading.Thread = threading.main_thread()) -> None:
+    """Prints "blocked"."""
+    threading.Thread(target=_watch, args=(thread.ident,), daemon=True).start()
 
 
-def _watch() -> None:
-    """Sees the main thread at one instruction of the package twice: there it has given up the GIL, or this thread
+def _watch(thread: int) -> None:
+    """Sees the other thread at one instruction of the package twice: there it has given up the GIL, or this thread
     could not look."""
-    main, package = threading.main_thread().ident, os.path.dirname(pccl.__file__)
-    before = None
+    package, before = os.path.dirname(pccl.__file__), None
     while True:
-        frame = sys._current_frames()[main]
+        frame = sys._current_frames()[thread]
         place = (frame.f_code, frame.f_lasti)
         if place == before and frame.f_code.co_filename.startswith(package):
-            print("blocked")
+            sys.stdout.write("blocked\n")  # at once, unlike print: another thread may write, too
             return
         before = place
         del frame

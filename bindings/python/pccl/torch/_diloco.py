@@ -173,7 +173,7 @@ class DiLoCo:
 
     @property
     def world_size(self) -> int:
-        """Peers of the group, as of the last exchange."""
+        """Peers of the group, as of the last exchange; 0: this one has left."""
         return self._seat.world_size()
 
     @property

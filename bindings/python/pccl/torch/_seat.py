@@ -59,6 +59,8 @@ class Seat:
         whoever has been lost since."""
 
     def world_size(self) -> int:
+        if not self.communicator.is_connected():
+            return 0
         return self.communicator.get_attribute(Attribute.LOCAL_WORLD_SIZE)
 
     def take(self) -> None:

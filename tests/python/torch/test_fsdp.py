@@ -1,0 +1,159 @@
+"""Replicas that are sharded with FSDP2 over two ranks each (gloo): rank by rank, the shards are trained together."""
+
+import bodies
+import pytest
+import tasks
+import torch
+from crew import Failed, together
+from plain import plain_diloco
+
+RANKS = 2
+ROUNDS = 3
+GRID = {"ranks_per_replica": RANKS, "model": tasks.without_buffers}
+OUTER = {"lr": 0.7, "momentum": 0.9, "nesterov": True}
+
+
+@pytest.fixture
+def replica(crew, tmp_path):
+    """Makes one: its ranks know each other, and no others yet."""
+    made = 0
+
+    def make():
+        nonlocal made
+        made += 1
+        ranks = crew.hire(RANKS)
+        for rank, peer in enumerate(ranks):
+            peer.start(bodies.be_a_rank, crew.address, rank, RANKS, str(tmp_path / f"replica{made}"))
+        for peer in ranks:
+            peer.result()
+        return ranks
+
+    return make
+
+
+def join(ranks, address, body=bodies.join, **options):
+    for peer in ranks:
+        peer.start(body, address, **GRID, **options)
+
+
+def results(*replicas):
+    return [[peer.result() for peer in ranks] for ranks in replicas]
+
+
+def same_shards(*replicas, body=bodies.shared):
+    """Each rank of a replica holds what the same rank of the others holds."""
+    for ranks in zip(*replicas):
+        assert len(set(together(ranks, body))) == 1
+
+
+@pytest.mark.parametrize("overlap", [False, True], ids=["waiting", "overlap"])
+def test_two_replicas_begin_together(replica, address, overlap):
+    one, two = replica(), replica()
+    for seed, ranks in enumerate((one, two)):
+        join(ranks, address, seed=seed, min_peers=2, overlap=overlap)
+    assert results(one, two) == [[0, 0], [0, 0]]
+    assert together([*one, *two], bodies.peer_group_sizes) == [(4, 2)] * 4
+    together([*one, *two], bodies.train_rounds, ROUNDS)
+    together([*one, *two], bodies.finish)
+    same_shards(one, two)
+
+
+def test_equals_the_plain_loop(replica, address):
+    """Both ranks of a replica see the same data, so it is a worker like one of a single process."""
+    one, two = replica(), replica()
+    for peer in one:  # the first ones of a run, whose model counts
+        peer.start(bodies.prepare_shard, address)
+    results(one)
+    for seed, ranks in enumerate((one, two)):
+        join(ranks, address, seed=seed, min_peers=2, inner=torch.optim.SGD, lr=0.05)
+    results(one, two)
+    together([*one, *two], bodies.train_rounds, ROUNDS)
+    expected = plain_diloco([0, 1], [bodies.STEPS] * 2, torch.optim.SGD, OUTER, ROUNDS, lr=0.05)
+    for parameters in together([*one, *two], bodies.full_parameters):
+        for own, wanted in zip(parameters, expected):
+            torch.testing.assert_close(own, wanted.detach(), rtol=2e-5, atol=2e-6)
+
+
+def test_everybody_waits_until_a_newcomer_has_all_its_ranks(replica, address):
+    one, two = replica(), replica()
+    join(one, address)
+    results(one)
+    join(two[:1], address, seed=1)
+    for peer in one:
+        peer.start(bodies.train_until_admission)
+    assert not one[0].is_done()  # cannot be, whenever one looks: the other rank has not come
+    join(two[1:], address, seed=1)
+    (first, second), joined = results(one, two)
+    assert first == second == joined[0] == joined[1]
+    assert together([*one, *two], bodies.peer_group_sizes) == [(4, 2)] * 4
+    together([*one, *two], bodies.train_rounds, 2)
+    same_shards(one, two)
+
+
+def test_a_whole_replica_is_lost_and_another_one_comes(replica, address):
+    one, two = replica(), replica()
+    for seed, ranks in enumerate((one, two)):
+        join(ranks, address, seed=seed, min_peers=2)
+    results(one, two)
+    together([*one, *two], bodies.train_rounds)
+    for peer in [*one, *two]:
+        peer.start(bodies.train_rounds, 3)
+    for peer in two:
+        peer.kill()
+    results(one)
+    together(one, bodies.train_rounds, 2)
+    assert together(one, bodies.world_size) == [1, 1]
+
+    three = replica()
+    join(three, address, seed=3)
+    for peer in one:
+        peer.start(bodies.train_until_admission)
+    (first, second), joined = results(one, three)
+    assert first == second == joined[0] == joined[1]
+    together([*one, *three], bodies.train_rounds, 2)
+    same_shards(one, three)
+
+
+def test_one_rank_dies_and_its_replica_with_it(replica, address):
+    one, two = replica(), replica()
+    for seed, ranks in enumerate((one, two)):
+        join(ranks, address, seed=seed, min_peers=2)
+    results(one, two)
+    together([*one, *two], bodies.train_rounds)
+    two[0].kill()
+    for peer in [*one, two[1]]:
+        peer.start(bodies.train_rounds, 2)
+    with pytest.raises(Failed):  # gloo tells the other rank
+        two[1].result()
+    two[1].kill()
+    results(one)
+    assert together(one, bodies.world_size) == [1, 1]
+
+
+def test_a_rank_does_not_come_back_alone(replica, address):
+    """The others of its replica work in step with it, and would wait for each other."""
+    ranks = replica()
+    join(ranks, address)
+    results(ranks)
+    together(ranks, bodies.train_rounds)
+    ranks[0].call(bodies.leave)
+    for peer in ranks:
+        peer.start(bodies.train_rounds)
+    with pytest.raises(Failed) as failed:
+        ranks[0].result()
+    assert failed.value.kind == "RemovedFromRun"
+    ranks[1].result()
+
+
+def test_average_gradients_of_shards(replica, address):
+    one, two = replica(), replica()
+    join(one, address, body=bodies.join_average)
+    results(one)
+    together(one, bodies.take_steps, 3)
+    join(two, address, body=bodies.join_average, seed=1)
+    for peer in one:
+        peer.start(bodies.step_until_admission)
+    results(one, two)
+    same_shards(one, two, body=bodies.everything)
+    together([*one, *two], bodies.take_steps, 3)
+    same_shards(one, two, body=bodies.everything)

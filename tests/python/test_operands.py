@@ -72,7 +72,9 @@ def test_read_only_sources(run):
     assert together(run.join(0, 0), reduce) == [[2, 4, 1]] * 2
 
 
-@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize(
+    "dtype", ["int8", "uint8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64"]
+)
 def test_dlpack(run, dtype):
     torch = pytest.importorskip("torch")
     sums_to(run, lambda rank: OnlyDLPack(torch.tensor([1 + rank, 2], dtype=getattr(torch, dtype))), [3, 4])

@@ -1,6 +1,8 @@
 """Entries of the shared state: which are compared and sent, what fits together, tensors of all kinds."""
 
 import array
+import gc
+import weakref
 
 import pytest
 
@@ -78,7 +80,7 @@ def test_torch_tensors_of_any_type_and_shape(run, dtype):
     def sync(communicator, rank):
         late = rank == 2
         tensors = {
-            "weight": torch.nn.Parameter(torch.full((3, 5), float(late)).to(getattr(torch, dtype)), requires_grad=False),
+            "weight": torch.nn.Parameter(torch.full((3, 5), late, dtype=getattr(torch, dtype)), requires_grad=False),
             "step": torch.tensor(7 * late, dtype=torch.int64),
             "empty": torch.zeros(0),
         }
@@ -102,8 +104,15 @@ def test_numpy_arrays_with_an_odd_alignment(run):
     assert not any(first) and last[0] == 1 and not any(last[1:])
 
 
-def test_a_state_made_of_tensors_keeps_them_alive(run):
-    numpy = pytest.importorskip("numpy")
-    [peer] = run.join(0)
-    state = SharedState([TensorInfo.from_numpy(numpy.zeros(1_000_000), "x")])
-    peer.call(lambda c: c.sync_shared_state(state))
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_a_state_made_of_tensors_keeps_them_alive(library):
+    module = pytest.importorskip(library)
+    tensor = module.zeros(1000)
+    watched = weakref.ref(tensor)
+    state = SharedState([getattr(TensorInfo, f"from_{library}")(tensor, "x")])
+    del tensor
+    gc.collect()
+    assert watched() is not None
+    del state
+    gc.collect()
+    assert watched() is None

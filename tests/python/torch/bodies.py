@@ -60,14 +60,30 @@ def ambush(me: SimpleNamespace, call: str, nth: int, what: signal.Signals) -> No
     setattr(me.communicator, call, ambushed)
 
 
-def make_model(me: SimpleNamespace, address: str, seed: int, model: Callable) -> None:
+def make_model(
+    me: SimpleNamespace, address: str, seed: int, model: Callable, data_seed: Optional[int] = None
+) -> None:
     if not hasattr(me, "communicator"):
         prepare(me, address)
     torch.manual_seed(seed)
-    me.generator = torch.Generator().manual_seed(seed)
+    me.generator = torch.Generator().manual_seed(seed if data_seed is None else data_seed)
     me.model = model()
     if hasattr(me, "shard"):
         me.shard(me.model)
+
+
+def fresh_parameters(seed: int, model: Callable = tasks.with_batch_norm) -> list[torch.Tensor]:
+    """Those that a peer of this seed begins with."""
+    torch.manual_seed(seed)
+    return [parameter.detach() for parameter in model().parameters()]
+
+
+def peers_pending(me: SimpleNamespace) -> bool:
+    return me.communicator.are_peers_pending()
+
+
+def leave(me: SimpleNamespace) -> None:
+    me.communicator.renew()
 
 
 # ---- DiLoCo
@@ -80,10 +96,11 @@ def join(
     model: Callable = tasks.with_batch_norm,
     inner: Callable = torch.optim.AdamW,
     lr: float = 1e-2,
+    data_seed: Optional[int] = None,
     **options: Any,
 ) -> int:
-    """The round that it is in then. ``seed``: of the initial model and of the data."""
-    make_model(me, address, seed, model)
+    """The round that it is in then. ``seed``: of the initial model and, by default, of the data."""
+    make_model(me, address, seed, model, data_seed)
     me.inner = inner(me.model.parameters(), lr=lr)
     me.reports = []
     options = {"sync_every": STEPS, **options}
@@ -249,10 +266,6 @@ def join_average_and_come_back(me: SimpleNamespace, address: str, size: int, **o
     return me.average.step
 
 
-def leave(me: SimpleNamespace) -> None:
-    me.communicator.renew()
-
-
 def remove(me: SimpleNamespace) -> None:
     me.average.remove()
 
@@ -343,10 +356,6 @@ def be_a_rank(me: SimpleNamespace, address: str, rank: int, ranks: int, meeting_
 
     me.shard = shard
     me.communicator = pccl.torch.shard_communicator(address)
-
-
-def prepare_shard(me: SimpleNamespace, address: str) -> None:
-    me.communicator.connect()
 
 
 def full_parameters(me: SimpleNamespace) -> list[torch.Tensor]:

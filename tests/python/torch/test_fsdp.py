@@ -61,11 +61,8 @@ def test_two_replicas_begin_together(replica, address, overlap):
 def test_equals_the_plain_loop(replica, address):
     """Both ranks of a replica see the same data, so it is a worker like one of a single process."""
     one, two = replica(), replica()
-    for peer in one:  # the first ones of a run, whose model counts
-        peer.start(bodies.prepare_shard, address)
-    results(one)
     for seed, ranks in enumerate((one, two)):
-        join(ranks, address, seed=seed, min_peers=2, inner=torch.optim.SGD, lr=0.05)
+        join(ranks, address, data_seed=seed, min_peers=2, inner=torch.optim.SGD, lr=0.05)
     results(one, two)
     together([*one, *two], bodies.train_rounds, ROUNDS)
     expected = plain_diloco([0, 1], [bodies.STEPS] * 2, torch.optim.SGD, OUTER, ROUNDS, lr=0.05)

@@ -8,10 +8,10 @@ on all peers, handed to newcomers, checked now and then.
 A round at each peer: inner steps · all-reduce · outer step · if somebody waits: admit, synchronize. A newcomer comes
 in at the admission and goes on from there, so all peers are always in the same call. With ``overlap`` the all-reduce
 of a round, and the question whether somebody waits, run beside the inner steps of the next: wait for the all-reduce of
-the round before · outer step with it · if somebody waits: admit, synchronize · launch this round's. Each peer goes on from the outer parameters and its own
-pseudo-gradient, which is under way: were it left out, each round would repeat the round before, and the outer momentum
-would swing. A newcomer, with no pseudo-gradient to give yet, launches with the weight 0. (PCCL 1.0 had a second
-synchronization there; docs/python.md says why this needs none.)
+the round before · outer step with it · if somebody waits: admit, synchronize · launch this round's. Each peer goes on
+from the outer parameters and its own pseudo-gradient, which is under way: were it left out, each round would repeat the
+round before, and the outer momentum would swing. A newcomer, with no pseudo-gradient to give yet, launches with the
+weight 0. (PCCL 1.0 had a second synchronization there; docs/python.md says why this needs none.)
 
 Sources: Douillard et al., "DiLoCo: Distributed Low-Communication Training of Language Models", arXiv 2311.08105. Kale
 et al., "Eager Updates For Overlapped Communication and Computation in DiLoCo", arXiv 2502.12996, where a peer's own
@@ -86,7 +86,8 @@ class DiLoCo:
     Args:
         model: parameters that require gradients are trained together, of any type on any device; what is kept and
             exchanged of them is float32 (float64 of float64) in host memory. DTensors (FSDP2): their local shards, see
-            ``ranks_per_replica``. Buffers are averaged once a round; integers are rounded.
+            ``ranks_per_replica``. Buffers are averaged once a round, integers are rounded; those that are not persistent
+            are the peer's own.
         inner_optimizer: the peer's own; its state is neither exchanged nor touched.
         communicator: connected or not. Reduces happen in its peer group.
         outer_lr, outer_momentum, nesterov: of the outer step; the same on all peers.
@@ -95,18 +96,19 @@ class DiLoCo:
         error_feedback: what quantization loses in one round is added to the next one.
         overlap: the all-reduce runs beside the inner steps of the next round, so each pseudo-gradient takes effect one
             round later; the first round takes no outer step.
-        min_peers: the first round of a run begins in this much company. Later it goes on with whoever remains.
-        ranks_per_replica: of an FSDP grid: a round begins when every replica is complete.
+        min_peers: the first round of a run begins in this much company, by the wish of its first peer. Later it goes on
+            with whoever remains.
+        ranks_per_replica: of an FSDP grid: when newcomers come, the next round begins when every replica is complete.
         verify_every: rounds between two checks, without a newcomer, that all hold the same; who does not (a defect of its
             machine) is overwritten. 0: none.
         rejoin: whether a peer that was removed from the run (it was frozen or cut off) comes back as a newcomer;
-            otherwise `step` raises.
+            otherwise `step` raises. So it does in a grid: the replica's other ranks work in step with this one.
         checkpoint: a `state_dict` to go on from, for the first peers of a run; the others take over theirs.
         on_round: called with a `RoundReport` after each round.
 
     Raises:
         ConnectionError: no master, or it refuses this peer.
-        RemovedFromRun: the other peers train another model.
+        RemovedFromRun: the other peers train another model, or in another way.
     """
 
     def __init__(
@@ -184,6 +186,8 @@ class DiLoCo:
         """To be called after each step of the inner optimizer. Every ``sync_every``-th time it ends the round, and gives
         its report.
 
+        Whatever it raises, Ctrl-C included, this peer has left the run, and joins anew when it goes on.
+
         Raises:
             RemovedFromRun: with ``rejoin=False``: the run goes on without this peer.
         """
@@ -218,7 +222,11 @@ class DiLoCo:
     @torch.no_grad()
     def finish(self) -> None:
         """With ``overlap``, at the end of training: waits for the averaging in flight and takes its outer step, the last
-        one. All peers do, after the same round, or leave."""
+        one. All peers do, after the same round, or leave.
+
+        Raises:
+            RemovedFromRun: the others have finished without this peer.
+        """
         if self._in_flight is not None:
             with self._leaving_on_error():
                 self._wait_for_averaging()

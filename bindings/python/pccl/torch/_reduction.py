@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import threading
 from typing import Optional
 
@@ -68,9 +67,7 @@ class InBackground:
         self._change = change
         self._outcome: Optional[tuple[Traffic, bool]] = None
         self._error: Optional[BaseException] = None
-        # A peer that ends leaves the run; what is in flight need not keep its process. But a thread that comes back from
-        # a call into an interpreter that is ending aborts the process.
-        atexit.register(self.abandon)
+        # A peer that ends leaves the run; what is in flight need not keep its process.
         self._thread = threading.Thread(target=self._run, name="pccl-averaging", daemon=True)
         self._thread.start()
 
@@ -81,8 +78,6 @@ class InBackground:
             self._outcome = traffic, self._seat.peers_pending()
         except BaseException as error:  # handed over
             self._error = error
-        finally:
-            atexit.unregister(self.abandon)  # which keeps this, and so the peer's seat, alive
 
     def wait(self) -> tuple[Traffic, bool]:
         self._thread.join()

@@ -260,6 +260,10 @@ Duration BulkLane::unanswered(Instant now) const {
   return now - *state_->pinged;
 }
 
+bool BulkLane::has_heard() const {
+  return state_->heard != Instant{};
+}
+
 Received BulkLane::received() const {
   return state_->stream.received();
 }

@@ -35,6 +35,7 @@ class BulkLane {
   void ping();  // an answer counts as life, like anything else that arrives
   // How long a ping has been waiting for any sign of life; zero when none is.
   Duration unanswered(Instant now) const;
+  bool has_heard() const;  // anything at all since it was opened
   Received received() const;
   void grant_fresh_deadline(Instant now);
 

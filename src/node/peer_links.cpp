@@ -231,12 +231,22 @@ std::unique_ptr<net::BulkLane> PeerLinks::make_lane(
                                }});
 }
 
+// Who dials may give an attempt up for that of a newer epoch while our welcome is on its way, and
+// then never knew of this link. It dials again where it is still to reach us, and it notices itself
+// when a link that it does know of breaks.
+bool PeerLinks::was_used(const Link& link) {
+  return std::any_of(link.lanes.begin(), link.lanes.end(),
+                     [](const auto& lane) { return lane->has_heard(); });
+}
+
 void PeerLinks::link_failed(PeerId peer, bool outgoing, wire::LinkFault fault,
                             const std::string& why) {
   auto& links = outgoing ? outgoing_ : incoming_;
   const auto found = links.find(peer);
   if (found == links.end()) return;
+  const bool given_up = !outgoing && fault == wire::LinkFault::broke && !was_used(found->second);
   links.erase(found);
+  if (given_up) return;
   if (wanted_ && (outgoing ? wanted_->next.peer : wanted_->previous) == peer)
     callbacks_.on_broken({wanted_->epoch, outgoing, fault, why});
 }

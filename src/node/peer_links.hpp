@@ -87,6 +87,7 @@ class PeerLinks {
   void admit(Door::VisitorId id, const wire::LaneHello& hello);
 
   void stand_if_whole();
+  static bool was_used(const Link& link);
   void link_failed(PeerId peer, bool outgoing, wire::LinkFault fault, const std::string& why);
   std::unique_ptr<net::BulkLane> make_lane(PeerId peer, bool outgoing,
                                            std::pair<net::Stream, std::vector<std::byte>> ready);

@@ -33,20 +33,21 @@ def test_a_master_that_stays_away(call, monkeypatch):
     monkeypatch.setenv("PCCL_PEER_TIMEOUT", "6")  # six heartbeats; with each the time is looked at
     address = free_address()
     with master_at(address) as master:
-        with Run.at(address) as run, Child.program("lost_master", address, PCCL_MASTER_TIMEOUT="0.2") as child:
-            run.join(0)
-            run.update_until(2)
-            child.expect("joined")
-            master.kill()
-            child.tell(call)
-            result, tensor = child.expect("result").split(maxsplit=1)
-            assert result in CODES[call]
-            assert tensor == "[1.0, 2.0]"
-            child.tell("get_attribute")  # stale, and there
-            assert child.expect("result").split()[0] == "SUCCESS"
-            child.tell("all_reduce")  # a retry loop comes to an end
-            assert child.expect("result").split()[0] == "INVALID_USAGE"
-            assert "master" in child.expect("reason")
+        with Run.at(address) as run:
+            run.join(0)  # before the child: whoever comes second waits for an update of the first
+            with Child.program("lost_master", address, PCCL_MASTER_TIMEOUT="0.2") as child:
+                run.update_until(2)
+                child.expect("joined")
+                master.kill()
+                child.tell(call)
+                result, tensor = child.expect("result").split(maxsplit=1)
+                assert result in CODES[call]
+                assert tensor == "[1.0, 2.0]"
+                child.tell("get_attribute")  # stale, and there
+                assert child.expect("result").split()[0] == "SUCCESS"
+                child.tell("all_reduce")  # a retry loop comes to an end
+                assert child.expect("result").split()[0] == "INVALID_USAGE"
+                assert "master" in child.expect("reason")
 
 
 def test_nobody_there():

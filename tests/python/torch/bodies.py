@@ -304,11 +304,16 @@ def step_until(me: SimpleNamespace, last: int) -> int:
     return me.average.step
 
 
-def train_until_admission(me: SimpleNamespace) -> int:
+def train_until_admission(me: SimpleNamespace, number: int = 1) -> int:
     count(me, "update_topology")
-    while me.calls["update_topology"] == 0:
+    while me.calls["update_topology"] < number:
         train_rounds(me)
     return me.diloco.round
+
+
+def join_and_train_until_admission(me: SimpleNamespace, address: str, **options: Any) -> int:
+    join(me, address, **options)
+    return train_until_admission(me)
 
 
 def step_until_admission(me: SimpleNamespace) -> int:

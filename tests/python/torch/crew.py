@@ -26,7 +26,7 @@ import pccl
 PATIENCE = float(os.environ.get("PCCL_TEST_PATIENCE", 60))
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["torch.distributed.fsdp", "pccl.torch", "bodies"])
+_context.set_forkserver_preload(["torch._dynamo", "torch.distributed.fsdp", "pccl.torch", "bodies"])
 
 
 class Failed(Exception):

@@ -70,11 +70,8 @@ def test_who_comes_late_takes_over_the_run_in_spite_of_its_checkpoint(crew, addr
     first.call(bodies.join, address)
     first.call(bodies.train_rounds, 2)
     for peer in late:
-        peer.start(bodies.join, address, seed=3, checkpoint=ahead)
+        peer.start(bodies.join_and_train_until_world, address, 3, seed=3, checkpoint=ahead)
     first.start(bodies.train_until_world, 3)
-    for peer in late:
-        peer.result()
-        peer.start(bodies.train_until_world, 3)
     for peer in [first, *late]:
         peer.result()
     same([first, *late])

@@ -18,12 +18,12 @@ def test_takes_the_last_outer_step_once(crew):
         outer = run.state_dict()["tensors"]["parameter/weight"]
         assert torch.equal(outer, begun)  # the first round's is in flight
         assert run.finish() is None
-        assert run.round == 2
+        assert run.round == 1
         for _ in range(2):
             torch.testing.assert_close(run.state_dict()["tensors"]["parameter/weight"], begun + 1)
             torch.testing.assert_close(model.weight.detach(), begun + 1)
             run.finish()  # nothing is in flight any more
-        assert run.round == 2
+        assert run.round == 1
 
 
 def test_without_overlap_there_is_nothing_to_finish(crew):
@@ -32,6 +32,23 @@ def test_without_overlap_there_is_nothing_to_finish(crew):
         before = run.parameter_hash()
         run.finish()
         assert (run.round, run.parameter_hash()) == (1, before)
+
+
+def test_an_average_of_nobody_moves_nothing(crew):
+    """Not even by the outer momentum: all who had something to say are gone."""
+    model = nn.Linear(2, 2)
+    with diloco(crew, model, overlap=True) as run:
+        for _ in range(3):
+            with torch.no_grad():
+                model.weight.add_(1.0)
+            run.step()
+        run.communicator.renew()  # comes back as a newcomer, who gives nothing to its first average
+        run.step()
+        before = run.parameter_hash()
+        run.step()
+        assert run.parameter_hash() == before
+        run.step()
+        assert run.parameter_hash() != before
 
 
 @pytest.mark.parametrize("overlap", [False, True], ids=["waiting", "overlap"])

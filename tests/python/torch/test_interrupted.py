@@ -33,30 +33,40 @@ def test_in_a_call_that_blocks(crew, address):
     first.call(bodies.train_rounds, 2)
     assert first.call(bodies.world_size) == 1
 
-    second.start(bodies.train_until_world, 2)  # comes back as it goes on
-    first.call(bodies.train_until_world, 2)
+    second.start(bodies.train_rounds)  # comes back as it goes on
+    first.call(bodies.train_until_admission)
     second.result()
     same(peers)
 
 
 # Between the calls: with the handler of Python, on the main thread.
-@pytest.mark.parametrize("call", ["all_reduce", "are_peers_pending", "update_topology", "sync_shared_state"])
+@pytest.mark.parametrize("call", ["all_reduce", "are_peers_pending", "sync_shared_state"])
 def test_between_two_calls(crew, address, call):
     first, second = peers = crew.hire(2)
-    begin(peers, bodies.join, address, verify_every=2)
+    begin(peers, bodies.join, address, verify_every=1)
     second.call(bodies.ambush, call, 1, signal.SIGINT)
-    late = crew.hire(1)[0]
-    late.start(bodies.join, address, verify_every=2)  # so that they admit somebody, and synchronize
-    second.start(bodies.train_rounds, 10**9)
+    second.start(bodies.train_rounds)
     until(second.is_done, lambda: first.call(bodies.train_rounds))
     expect_interrupt(second)
-    until(late.is_done, lambda: first.call(bodies.train_rounds))
-    late.result()
-    assert first.call(bodies.world_size) == 2
+    first.call(bodies.train_rounds, 2)
 
-    second.start(bodies.train_until_world, 3)
-    together([first, late], bodies.train_until_world, 3)
+    second.start(bodies.train_rounds)
+    first.call(bodies.train_until_admission)
     second.result()
+    same(peers)
+
+
+def test_while_it_admits_another_one(crew, address):
+    first, second, late = crew.hire(3)
+    begin([first, second], bodies.join, address)
+    second.call(bodies.ambush, "update_topology", 1, signal.SIGINT)
+    second.start(bodies.train_rounds, 10**9)
+    first.start(bodies.train_until_admission, 2)  # that of the late one, and that of the interrupted one
+    late.start(bodies.join_and_train_until_admission, address, seed=2)
+    expect_interrupt(second)
+    second.start(bodies.train_rounds)
+    for peer in (first, second, late):
+        peer.result()
     same([first, second, late])
 
 
@@ -87,8 +97,8 @@ def test_overlapping_while_it_waits_for_the_average(crew, address):
     first.call(bodies.train_rounds, 3)
     assert first.call(bodies.world_size) == 1
 
-    second.start(bodies.train_until_world, 2)
-    first.call(bodies.train_until_world, 2)
+    second.start(bodies.train_rounds)
+    first.call(bodies.train_until_admission)
     second.result()
     same(peers)
 
@@ -100,8 +110,8 @@ def test_average_gradients(crew, address):
     second.start(bodies.take_steps)
     expect_interrupt(second)
     first.call(bodies.take_steps, 2)
-    second.start(bodies.step_until_world, 2)
-    first.call(bodies.step_until_world, 2)
+    second.start(bodies.take_steps)
+    first.call(bodies.step_until_admission)
     second.result()
     states = together(peers, bodies.everything)
     assert states[0] == states[1]

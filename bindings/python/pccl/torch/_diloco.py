@@ -47,7 +47,7 @@ class RoundReport:
     """What a round was like for this peer."""
 
     round: int
-    """Outer steps done so far, by all who ever took part."""
+    """Rounds ended so far, by all who ever took part."""
     world_size: int
     """Peers of the group after the round."""
     tx_bytes: int = 0
@@ -165,7 +165,7 @@ class DiLoCo:
 
     @property
     def round(self) -> int:
-        """Outer steps done so far, by all who ever took part."""
+        """Rounds ended so far, by all who ever took part."""
         return self._meeting.done
 
     @property
@@ -256,7 +256,9 @@ class DiLoCo:
 
     def _end_round_overlapping(self) -> None:
         self._outer.measure(self._spare)
-        self._meet(self._wait_for_averaging())
+        newcomers_wait = self._wait_for_averaging()
+        self._meeting.done += 1
+        self._meet(newcomers_wait)
         if self._report.replaced:
             self._spare.forget()  # it began at other parameters
         self._launch_averaging()
@@ -268,9 +270,8 @@ class DiLoCo:
 
     def _wait_for_averaging(self) -> bool:
         """Whether newcomers wait."""
-        if self._in_flight is None:  # `finish` has waited for it
-            newcomers_wait = self._seat.peers_pending()
-        else:
+        newcomers_wait = False
+        if self._in_flight is not None:  # else `finish` has waited for it
             began = time.perf_counter()
             traffic, newcomers_wait = self._in_flight.wait()
             self._report.reduce_s = time.perf_counter() - began
@@ -278,7 +279,6 @@ class DiLoCo:
             self._in_flight = None
         if self._change.weight > 0:
             self._outer.apply(self._change)
-        self._meeting.done += 1
         return newcomers_wait
 
     def _leave(self) -> None:

@@ -109,6 +109,20 @@ def test_peer_group_and_pool_size_by_keyword(run):
         assert communicator.get_attribute(Attribute.LOCAL_WORLD_SIZE) == 1
 
 
+def test_numbers_of_numpy_are_numbers(run):
+    numpy = pytest.importorskip("numpy")
+    with Communicator(run.address, peer_group=numpy.int64(1), p2p_connection_pool_size=numpy.uint8(2)) as communicator:
+        communicator.connect()
+        with pytest.raises(PCCLError, match="tag 11"):
+            communicator.all_reduce(bytearray(3), bytearray(3), op=ReduceOp.SUM, tag=numpy.int32(11))
+
+
+@pytest.mark.parametrize("group", [-1, 2**32, 1.0, "1", None])
+def test_a_peer_group_that_is_none(group):
+    with pytest.raises(ValueError, match="peer_group"):
+        Communicator("127.0.0.1:1", peer_group=group)
+
+
 def test_an_error_tells_the_reason_once(run):
     [peer] = run.join(0)
     with pytest.raises(PCCLError) as caught:

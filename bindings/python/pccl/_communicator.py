@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import operator
 import time
 from typing import Any, Optional
 
@@ -89,9 +90,12 @@ class Communicator:
 
     def __init__(self, address: str, peer_group: int = 0, p2p_connection_pool_size: int = 0) -> None:
         ip, port = split_address(address)
-        for value, name in ((peer_group, "peer_group"), (p2p_connection_pool_size, "p2p_connection_pool_size")):
-            require(isinstance(value, int) and 0 <= value < 2**32, f"{name} {value!r} is not in [0, 2^32)")
-        self._seat = (ip, port, peer_group, p2p_connection_pool_size)
+        self._seat = (
+            ip,
+            port,
+            _unsigned(peer_group, 32, "peer_group"),
+            _unsigned(p2p_connection_pool_size, 32, "p2p_connection_pool_size"),
+        )
         self._connected = False
         self._native = _loader.core.Communicator(*self._seat)
         # Tensors of ops in flight, by tag: their bytes are in use until the op has been awaited.
@@ -276,9 +280,10 @@ class Communicator:
         return self._native.last_error().partition(": ")[2]
 
     def _await(self, tag: int) -> tuple[int, int, int, int]:
-        outcome = self._native.await_reduce(tag)
-        self._in_flight.pop(tag, None)
-        return outcome
+        try:
+            return self._native.await_reduce(tag)
+        finally:  # what a signal handler raises has ended the op, too
+            self._in_flight.pop(tag, None)
 
     @staticmethod
     def _operation(
@@ -290,7 +295,7 @@ class Communicator:
         quantization_options: Optional[QuantizationOptions],
     ) -> tuple[Any, tuple[Any, Any]]:
         require_type(isinstance(op, ReduceOp), f"op is {op!r}, not a ReduceOp")
-        require(0 <= tag < 2**64, f"tag {tag} is not in [0, 2^64)")
+        tag = _unsigned(tag, 64, "tag")
         target = operand_of(recv, "recv", writable=True)
         source = target if send is recv else operand_of(send, "send")
         _require_fit(source, target)
@@ -311,6 +316,13 @@ class Communicator:
             quantization.algorithm.value,
         )
         return operation, (source.owner, target.owner)
+
+
+def _unsigned(value: Any, bits: int, name: str) -> int:
+    """As an int: numpy's integers are as good."""
+    is_integer = hasattr(value, "__index__")
+    require(is_integer and 0 <= operator.index(value) < 2**bits, f"{name} {value!r} is not in [0, 2^{bits})")
+    return operator.index(value)
 
 
 def _require_fit(source: Operand, target: Operand) -> None:

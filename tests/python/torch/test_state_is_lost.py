@@ -19,6 +19,7 @@ def test_while_newcomers_wait(crew, address, overlap):
     options = {"overlap": overlap, "verify_every": 1}
     begin([only], bodies.join, address, **options)
     only.call(bodies.train_rounds, 3)
+    only.call(bodies.finish)  # nothing under way asks the same question
     for i, peer in enumerate(late):
         peer.start(bodies.join_and_train_until_world, address, 2, seed=5 + i, min_peers=2, **options)
     until(lambda: only.call(bodies.peers_pending), lambda: None)

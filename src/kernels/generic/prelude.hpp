@@ -11,6 +11,7 @@
 #include <limits>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 #include "base/dtype.hpp"
 #include "kernels/dispatch.hpp"

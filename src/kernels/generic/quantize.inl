@@ -1,36 +1,10 @@
-// Scanning, encoding and decoding, element by element. Needs reduce.inl before it. Blocks, their
+// The loops that scan, encode and decode. Needs reduce.inl and coders.inl before it. Blocks, their
 // ranges and those that have none are the caller's concern (quantize.cpp).
-//
-// A level is rounded and converted in one addition: the last place of the *anchor* is 1, so what is
-// added to it comes out as a whole number in its low bits. That needs no conversion instruction,
-// vectorises in every set, and has a result for every operand.
 //
 // Of 4 bits and less there are only so many codes: where a register holds what they stand for in
 // float32, they are looked up there. `Lookup::decode_group<bits>(to, codes, levels)` does it for a
 // whole group, with 16 levels (four times the same four for codes of 2 bits). The levels are what
 // decode() says, so the bits are the same.
-
-// The extremes of numbers by their bits alone: as signed integers the positive ones are in order,
-// as unsigned ones the negative ones are, from -0 on outwards; NaN lies beyond infinity on its
-// side.
-template <typename Bits>
-struct Scan {
-  using Unsigned = std::make_unsigned_t<Bits>;
-  Bits smallest = std::numeric_limits<Bits>::max(), largest = std::numeric_limits<Bits>::min();
-  Unsigned furthest = 0;
-
-  [[gnu::always_inline]] void see(Bits bits) {
-    const auto magnitude = static_cast<Unsigned>(bits);
-    smallest = bits < smallest ? bits : smallest;
-    largest = bits > largest ? bits : largest;
-    furthest = magnitude > furthest ? magnitude : furthest;
-  }
-  Extremes extremes() const {
-    const bool any_positive = largest >= 0, any_negative = smallest < 0;
-    return {.lowest = reordered(any_negative ? static_cast<Bits>(furthest) : smallest),
-            .highest = reordered(any_positive ? largest : smallest)};
-  }
-};
 
 template <typename Bits>
 Extremes scan_loop(const void* values, std::size_t count) {
@@ -40,94 +14,11 @@ Extremes scan_loop(const void* values, std::size_t count) {
   return scan.extremes();
 }
 
-template <typename Number>
-struct Anchor;
-template <>
-struct Anchor<float> {
-  using Bits = std::uint32_t;
-  static constexpr float value = 0x1p23f;
-};
-template <>
-struct Anchor<double> {
-  using Bits = std::uint64_t;
-  static constexpr double value = 0x1p52;
-};
-
 // Values that are no NaN: nothing to settle.
 template <typename T>
 void put(T value, std::byte* to) {
   std::memcpy(to, &value, sizeof(T));
 }
-
-// What all coders share. `Number` is what a block is computed in, `Element` what it is made of.
-template <typename Number, typename Element>
-struct Levelled {
-  Number offset, step, inverse_step, lowest, highest;
-
-  explicit Levelled(const Grid& grid)
-      : offset(static_cast<Number>(grid.offset)),
-        step(static_cast<Number>(grid.step)),
-        inverse_step(static_cast<Number>(grid.inverse_step)),
-        lowest(static_cast<Number>(grid.lowest)),
-        highest(static_cast<Number>(grid.highest)) {}
-
-  Element limited(Number value) const {
-    value = value > lowest ? value : lowest;
-    return static_cast<Element>(value < highest ? value : highest);
-  }
-};
-
-template <typename Number, typename Real, Code code, typename Unsigned, bool is_signed>
-struct IntegerCoder : Levelled<Number, Real> {
-  using Element = Real;
-  using Stored = Unsigned;
-  using Bits = typename Anchor<Number>::Bits;
-  static constexpr std::size_t bits = bits_of(code);
-  static constexpr Number anchor = Anchor<Number>::value;
-  static constexpr auto lowest_bits = std::bit_cast<std::make_signed_t<Bits>>(anchor);
-  static constexpr auto highest_bits =
-      std::bit_cast<std::make_signed_t<Bits>>(anchor + static_cast<Number>(steps_of(code)));
-  static constexpr auto flip =
-      static_cast<Unsigned>(is_signed ? Unsigned{1} << (8 * sizeof(Unsigned) - 1) : 0);
-  static constexpr auto mask = static_cast<Bits>(steps_of(code));
-
-  Number origin;  // from the anchor
-
-  explicit IntegerCoder(const Grid& grid)
-      : Levelled<Number, Real>(grid), origin(anchor + static_cast<Number>(grid.origin)) {}
-
-  Unsigned encode(Element value) const {
-    // Limited as integers, which order these numbers alike: GCC makes a tangle of masks of limiting
-    // floats to constants. NaN ends at the end of its sign.
-    const Number level = (static_cast<Number>(value) - this->offset) * this->inverse_step + origin;
-    auto bits_of_level = std::bit_cast<std::make_signed_t<Bits>>(level);
-    bits_of_level = bits_of_level > lowest_bits ? bits_of_level : lowest_bits;
-    bits_of_level = bits_of_level < highest_bits ? bits_of_level : highest_bits;
-    const auto whole = static_cast<Bits>(bits_of_level - lowest_bits);
-    return static_cast<Unsigned>(static_cast<Unsigned>(whole) ^ flip);
-  }
-  Element decode(Unsigned stored) const {
-    const Bits whole = static_cast<Bits>(static_cast<Unsigned>(stored ^ flip)) & mask;
-    const auto level = std::bit_cast<Number>(whole | std::bit_cast<Bits>(anchor));
-    return this->limited((level - origin) * this->step + this->offset);
-  }
-};
-
-template <typename Real, typename Format>
-struct FloatCoder : Levelled<Real, Real> {
-  using Element = Real;
-  using Stored = std::uint8_t;
-  static constexpr std::size_t bits = Format::width;
-
-  using Levelled<Real, Real>::Levelled;
-
-  Stored encode(Element value) const {
-    return Format::encode(static_cast<float>(value * this->inverse_step));
-  }
-  Element decode(Stored stored) const {
-    return this->limited(static_cast<Real>(Format::decode(stored)) * this->step);
-  }
-};
 
 template <typename Coder>
 [[gnu::always_inline]] inline void encode_group(std::byte* __restrict codes,
@@ -271,32 +162,14 @@ constexpr CodeKernels kernels_of() {
           .decode_add = decode_add_loop<Coder>};
 }
 
-template <typename Number, typename Real, Code code, typename Unsigned, bool is_signed = false>
-constexpr CodeKernels integer_code() {
-  return kernels_of<IntegerCoder<Number, Real, code, Unsigned, is_signed>>();
-}
-
-// float32 counts the levels of 16 bits with room for rounding, not those of 32.
-template <typename Real>
-constexpr std::array<CodeKernels, code_count> code_kernels() {
-  return {integer_code<Real, Real, Code::uint8, std::uint8_t>(),
-          integer_code<Real, Real, Code::int8, std::uint8_t, true>(),
-          integer_code<Real, Real, Code::int16, std::uint16_t, true>(),
-          integer_code<Real, Real, Code::uint16, std::uint16_t>(),
-          integer_code<double, Real, Code::uint32, std::uint32_t>(),
-          integer_code<double, Real, Code::int32, std::uint32_t, true>(),
-          integer_code<double, Real, Code::uint64, std::uint64_t>(),
-          integer_code<double, Real, Code::int64, std::uint64_t, true>(),
-          integer_code<Real, Real, Code::uint4, std::uint8_t>(),
-          integer_code<Real, Real, Code::uint2, std::uint8_t>(),
-          kernels_of<FloatCoder<Real, Float8E4M3>>(),
-          kernels_of<FloatCoder<Real, Float8E5M2>>(),
-          kernels_of<FloatCoder<Real, Float4E3M0>>()};
+template <typename Real, std::size_t... codes>
+constexpr std::array<CodeKernels, code_count> code_kernels(std::index_sequence<codes...>) {
+  return {kernels_of<CoderOf<Real, static_cast<Code>(codes)>>()...};
 }
 
 constexpr QuantizationKernels quantization_kernels() {
   return {.scan = {scan_loop<std::int16_t>, scan_loop<std::int16_t>, scan_loop<std::int32_t>,
                    scan_loop<std::int64_t>},
-          .float32 = code_kernels<float>(),
-          .float64 = code_kernels<double>()};
+          .float32 = code_kernels<float>(std::make_index_sequence<code_count>{}),
+          .float64 = code_kernels<double>(std::make_index_sequence<code_count>{})};
 }

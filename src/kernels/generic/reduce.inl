@@ -1,5 +1,6 @@
 // The reduction loops, written once (kernel_set.inl includes them for each instruction set), over
-// lanes that the other loops use as well. `Float16Lanes` is how float16 travels there.
+// lanes that the other loops use as well. `Float16Lanes` is how float16 travels there. What is done
+// with the elements themselves is arithmetic.inl, before it.
 //
 // A loop moves lanes: it loads two values, combines them and stores the result. A value is one
 // element, or as many as a vector register of the set holds.
@@ -54,54 +55,6 @@ struct Lanes<BFloat16> {
 template <>
 struct Lanes<Float16> : Float16Lanes {};
 
-template <RedOp op>
-struct Arithmetic {
-  template <typename Value>
-  static Value combine(Value a, Value b) {
-    if constexpr (op == RedOp::sum) return a + b;
-    if constexpr (op == RedOp::prod) return a * b;
-  }
-};
-
-template <RedOp op>
-struct IntegerArithmetic {
-  template <typename T>
-  static T combine(T a, T b) {
-    // At least 32 bits: uint16 would be promoted to a signed int, which a product can overflow.
-    using Wide = std::common_type_t<std::make_unsigned_t<T>, std::uint32_t>;
-    if constexpr (op == RedOp::sum)
-      return static_cast<T>(static_cast<Wide>(a) + static_cast<Wide>(b));
-    if constexpr (op == RedOp::prod)
-      return static_cast<T>(static_cast<Wide>(a) * static_cast<Wide>(b));
-    if constexpr (op == RedOp::max) return a > b ? a : b;
-    if constexpr (op == RedOp::min) return a < b ? a : b;
-  }
-};
-
-// The bits of floating-point numbers are ordered as sign and magnitude; this is the same order in
-// two's complement, and back.
-template <typename Bits>
-Bits reordered(Bits value) {
-  constexpr Bits magnitude = std::numeric_limits<Bits>::max();
-  return static_cast<Bits>(value ^ ((value >> std::numeric_limits<Bits>::digits) & magnitude));
-}
-
-// max and min of floating-point numbers, in the order of their bits. All in integers: no rounding,
-// no flushed denormals, and -0 below +0. `nan` is the canonical one, `infinity` the positive.
-template <RedOp op, typename Bits, Bits infinity, Bits nan>
-struct Extreme {
-  static constexpr Bits magnitude = std::numeric_limits<Bits>::max();  // all but the sign
-
-  static Bits combine(Bits a, Bits b) {
-    const Bits order_a = reordered(a), order_b = reordered(b);
-    const bool take_a = op == RedOp::max ? order_a > order_b : order_a < order_b;
-    const Bits extreme = reordered(take_a ? order_a : order_b);
-    // The magnitude of a NaN is above that of infinity; one of two is NaN if the larger one is.
-    const Bits magnitude_a = a & magnitude, magnitude_b = b & magnitude;
-    return (magnitude_a > magnitude_b ? magnitude_a : magnitude_b) > infinity ? nan : extreme;
-  }
-};
-
 template <typename L, typename Op>
 [[gnu::always_inline]] inline void reduce_bytes(std::byte* out, const std::byte* a,
                                                 const std::byte* b, std::size_t count) {
@@ -153,24 +106,12 @@ void average_floats(void* data_bytes, std::size_t count, std::uint32_t world_siz
   }
 }
 
-// Truncates towards zero.
 template <typename T>
 void average_integers(void* data_bytes, std::size_t count, std::uint32_t world_size) {
   auto* const data = static_cast<std::byte*>(data_bytes);
   for (std::size_t i = 0; i < count; ++i) {
     const T value = Lanes<T>::load(data + i * sizeof(T));
-    if constexpr (sizeof(T) <= 2) {
-      // Vectorises, as integer division does not. The quotient is exact, or off the next integer by
-      // more than the rounding, or (world sizes above 2^24) below 1.
-      const float quotient = static_cast<float>(value) / static_cast<float>(world_size);
-      Lanes<T>::store(static_cast<T>(static_cast<std::int32_t>(quotient)), data + i * sizeof(T));
-    } else {
-      // The magnitude is divided and the sign put back: right for every world size and every value.
-      using Wide = std::make_unsigned_t<T>;
-      const Wide sign = value < T{0} ? ~Wide{0} : Wide{0};
-      const Wide quotient = ((static_cast<Wide>(value) ^ sign) - sign) / world_size;
-      Lanes<T>::store(static_cast<T>((quotient ^ sign) - sign), data + i * sizeof(T));
-    }
+    Lanes<T>::store(averaged_integer(value, world_size), data + i * sizeof(T));
   }
 }
 

@@ -261,6 +261,16 @@ PCCL_EXPORT pcclResult_t pcclGetLastError(const pcclComm_t *comm, char *buf, siz
  *   errors   pcclInvalidArgument: NULL. */
 PCCL_EXPORT pcclResult_t pcclCreateCommunicator(const pcclCommCreateParams_t *params, pcclComm_t **comm_out);
 
+/* Names the cohort of this peer: peers that are admitted to the run together, or not yet, in whatever groups
+ * (the ranks of a sharded replica, say). A master lets nobody of them in before `size` peers that name the
+ * same `cohort` are there, and does not count them as pending; who comes after its cohort was admitted (for a
+ * member that was lost meanwhile) is admitted alone. Groups that hold different shared states at their first
+ * sync, with no majority, all take that of the same cohort. Call it before pcclConnect.
+ *   cohort   the same at all its members and at nobody else: draw it at random for each start. 0: none.
+ *   size     members, 1 to 4096.
+ *   errors   pcclInvalidArgument: NULL, size out of range. pcclInvalidUsage: connecting or connected. */
+PCCL_EXPORT pcclResult_t pcclSetCohort(pcclComm_t *communicator, uint64_t cohort, uint32_t size);
+
 /* Reads an attribute as last refreshed by pcclConnect, pcclUpdateTopology, pcclOptimizeTopology,
  * pcclSynchronizeSharedState or the await of a failed all-reduce; a mere departure does not change it. Never
  * blocks. Any thread.

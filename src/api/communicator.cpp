@@ -7,6 +7,7 @@
 #include "api/enums.hpp"
 #include "api/living.hpp"
 #include "base/environment.hpp"
+#include "base/limits.hpp"
 
 using pccl::Outcome;
 using pccl::Status;
@@ -91,10 +92,19 @@ Answer pcclComm_t::begin_connect() {
   return pccl::api::success();
 }
 
+Answer pcclComm_t::set_cohort(pccl::Cohort cohort) {
+  const std::scoped_lock lock(mutex_);
+  if (state_ != State::idle)
+    return pccl::api::invalid_usage("a peer names its cohort before it connects");
+  cohort_ = cohort;
+  return pccl::api::success();
+}
+
 Outcome pcclComm_t::run_connect() {
   PeerOptions options;
   options.master = master_;
   options.peer_group = params_.peer_group;
+  options.cohort = cohort_;  // nobody changes it while connecting
   options.lanes = params_.p2p_connection_pool_size;
   options.peer_timeout = pccl::peer_timeout_from_environment();
   options.master_timeout = pccl::master_timeout_from_environment();
@@ -182,6 +192,14 @@ pcclResult_t pcclDestroyCommunicator(pcclComm_t* comm) {
 pcclResult_t pcclConnect(pcclComm_t* comm) {
   return with_communicator("pcclConnect", comm,
                            [](pcclComm_t& communicator) { return communicator.connect(); });
+}
+
+pcclResult_t pcclSetCohort(pcclComm_t* comm, std::uint64_t cohort, std::uint32_t size) {
+  return with_communicator("pcclSetCohort", comm, [&](pcclComm_t& communicator) {
+    if (size < 1 || size > pccl::limits::peers)
+      return invalid_argument("a cohort of " + std::to_string(size) + " peers");
+    return communicator.set_cohort({cohort, size});
+  });
 }
 
 pcclResult_t pcclGetLastError(const pcclComm_t* comm, char* buf, size_t len) {

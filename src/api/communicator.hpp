@@ -17,6 +17,7 @@
 #include "api/answer.hpp"
 #include "api/error_feedback.hpp"
 #include "base/endpoint.hpp"
+#include "base/ids.hpp"
 #include "node/peer_node.hpp"
 #include "pccl.h"
 
@@ -32,6 +33,7 @@ struct pcclComm_t {
   void close();
 
   pccl::api::Answer connect();
+  pccl::api::Answer set_cohort(pccl::Cohort cohort);
 
   // Null before the first successful connect. Stays after a removal from the run: its methods then
   // say why.
@@ -59,6 +61,7 @@ struct pcclComm_t {
   int calls_inside_ = 0;
   bool closing_ = false;
   State state_ = State::idle;
+  pccl::Cohort cohort_;
   std::map<std::uint64_t, pccl::api::FeedbackLease> leases_;  // by tag
   std::shared_ptr<pccl::node::PeerNode> node_;
   std::string last_error_;

@@ -66,9 +66,8 @@ pcclResult_t pcclInterruptMaster(pcclMasterInstance_t* master_instance) {
 pcclResult_t pcclMasterAwaitTermination(pcclMasterInstance_t* master_instance) {
   if (master_instance == nullptr) return pcclInvalidArgument;
   if (!master_instance->launched.load(std::memory_order_acquire)) return pcclInvalidUsage;
-  return without_exceptions([&] {
-           return answer_of(master_result, master_instance->node.await_termination());
-         })
+  return without_exceptions(
+             [&] { return answer_of(master_result, master_instance->node.await_termination()); })
       .result;
 }
 

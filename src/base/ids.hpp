@@ -46,6 +46,13 @@ struct PeerId {
 std::string to_string(const PeerId& peer);   // 32 hexadecimal digits
 std::string short_name(const PeerId& peer);  // the first 8 of them, for logs and errors
 
+// Peers that are admitted to the run together, or not yet. The same at all of them; 0: none.
+struct Cohort {
+  std::uint64_t id = 0;
+  std::uint32_t size = 1;
+  constexpr auto operator<=>(const Cohort&) const = default;
+};
+
 // One op: the collective that the members of a group run together.
 struct OpKey {
   Epoch epoch;

@@ -13,14 +13,44 @@ namespace pccl::membership {
 // All accepted peers are in pcclUpdateTopology (or there are none): take in whoever waits, and mend
 // what is not linked.
 void MasterMachine::start_admission() {
-  std::set<PeerId> candidates;
+  std::set<PeerId> who_waits = candidates();
   std::set<Group> affected;
+  for (const PeerId id : who_waits) affected.insert(peers_.at(id).group);
+  begin_round(std::move(who_waits), std::move(affected));
+}
+
+// Who waits and may come in: without a cohort, or of one that has all its members. Those that are
+// in the run already count, for a member that was lost while the others were admitted.
+std::set<PeerId> MasterMachine::candidates() const {
+  struct Present {
+    std::uint32_t members = 0, wanted = 0;
+  };
+  std::map<std::uint64_t, Present> cohorts;
+  for (const auto& [id, peer] : peers_) {
+    if (peer.cohort.id == 0) continue;
+    Present& present = cohorts[peer.cohort.id];
+    ++present.members;
+    present.wanted = std::max(present.wanted, peer.cohort.size);
+  }
+  std::set<PeerId> who;
   for (const auto& [id, peer] : peers_) {
     if (peer.accepted) continue;
-    candidates.insert(id);
-    affected.insert(peer.group);
+    const auto cohort = cohorts.find(peer.cohort.id);
+    if (cohort == cohorts.end() || cohort->second.members >= cohort->second.wanted) who.insert(id);
   }
-  begin_round(std::move(candidates), std::move(affected));
+  return who;
+}
+
+// A candidate has been lost: the others of its cohort wait again. The groups that these are of.
+std::set<Group> MasterMachine::send_back_incomplete_cohorts() {
+  const std::set<PeerId> may_come_in = candidates();
+  std::set<Group> affected;
+  std::erase_if(*admission_, [&](PeerId id) {
+    if (may_come_in.contains(id)) return false;
+    affected.insert(peers_.at(id).group);
+    return true;
+  });
+  return affected;
 }
 
 // A proposal for each group that changes, and all are installed together.
@@ -52,6 +82,8 @@ void MasterMachine::propose_admission(Group group) {
     if (peers_.at(out).accepted) return remove(out, why);  // proposes anew for those who remain
     admission_->erase(out);
     remove(out, why);
+    for (const Group other : send_back_incomplete_cohorts())
+      if (other != group) propose_admission(other);
   }
   if (ring->empty()) {
     groups_[group].linking.reset();

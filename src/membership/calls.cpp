@@ -41,7 +41,7 @@ void MasterMachine::evaluate_calls() {
   start_complete_syncs();
   const std::vector<PeerId> voters = accepted_peers();
   if (voters.empty()) {
-    if (!peers_.empty() && (now_ >= *opens_ || resumed_)) start_admission();
+    if ((now_ >= *opens_ || resumed_) && !candidates().empty()) start_admission();
     return;
   }
   std::size_t called = 0, updates = 0, queries = 0, optimizations = 0;
@@ -60,7 +60,7 @@ void MasterMachine::evaluate_calls() {
   if (updates == called) return start_admission();
   if (optimizations == called) return start_optimization();
   if (queries == called)
-    return answer_all({.peers_pending = pending_peers() > 0, .counts = counts()});
+    return answer_all({.peers_pending = !candidates().empty(), .counts = counts()});
   // An op that all its members have launched, and a sync, end by themselves, and the calls after
   // them may match.
   if (any_complete_op_in_flight() || any_sync_running()) return;

@@ -219,6 +219,7 @@ void MasterMachine::greet(Connection connection, const wire::Message& message) {
   while (!id || peers_.contains(id));
   register_peer(connection, id, hello.group, {hello.p2p_port, hello.state_port});
   peers_.at(id).formerly = hello.formerly;
+  peers_.at(id).cohort = {hello.cohort, hello.cohort_size};
 }
 
 void MasterMachine::register_peer(Connection connection, PeerId id, Group group, Ports ports) {
@@ -271,7 +272,9 @@ void MasterMachine::remove(PeerId id, const std::string& why, bool tell) {
     if (const auto group = groups_.find(peer.group); group != groups_.end())
       sync_goes_on_without_the_lost(group->second);
   } else if (admission_ && admission_->erase(id) > 0) {
-    propose_admission(peer.group);
+    std::set<Group> affected = send_back_incomplete_cohorts();
+    affected.insert(peer.group);
+    for (const Group group : affected) propose_admission(group);
     continue_admission();
   }
 }

@@ -80,6 +80,7 @@ class MasterMachine {
     Group group;
     Endpoint p2p, state;
     PeerId formerly;  // its name under a master that is gone
+    Cohort cohort;
     bool accepted = false;
     Instant heard;
     std::optional<wire::Call> call;
@@ -242,6 +243,8 @@ class MasterMachine {
 
   // admission.cpp
   void start_admission();
+  std::set<PeerId> candidates() const;
+  std::set<Group> send_back_incomplete_cohorts();
   void begin_round(std::set<PeerId> candidates, std::set<Group> affected);
   void continue_admission();
   void propose_admission(Group group);
@@ -328,6 +331,7 @@ class MasterMachine {
   void ask_holders(const GroupState& state, StuckFetcher& stuck);
   void hear_of_holder(const Peer& alive);
   void judge_stuck(Group group);
+  void sort_by_seniority(std::vector<StateVote>& votes) const;
   void ask_for_descriptions(GroupState& state, std::uint64_t from);
   bool difference_lies_further_on(const GroupState& state, const StateElection& election) const;
   const Peer* described_otherwise(const GroupState& state, const Peer& refused) const;

@@ -41,7 +41,7 @@ void PeerMachine::on(const MasterReached&) {
   if (standing_ != Standing::greeting) return;
   heard_ = now_;
   term_ = {};
-  send(wire::Hello{.group = settings_.group, .p2p_port = p2p_port_, .state_port = state_port_});
+  send(hello());
 }
 
 void PeerMachine::on(const MasterFrame& event) {

@@ -23,6 +23,7 @@ namespace pccl::membership {
 
 struct PeerSettings {
   Group group;
+  Cohort cohort;
   Duration master_timeout = std::chrono::seconds(60);
 };
 
@@ -84,6 +85,8 @@ class PeerMachine {
     std::uint32_t dials = 0;
     bool resuming = false;  // reached again, and told who this is
   };
+
+  wire::Hello hello() const;
 
   // peer_machine.cpp
   void on(const ConnectRequested& event);

@@ -47,10 +47,17 @@ void PeerMachine::introduce_again() {
   standing_links_.reset();
   failed_links_.clear();
   effects_.push_back(KeepLinks{});
-  effects_.push_back(SendToMaster{Term{}, wire::Hello{.group = settings_.group,
-                                                      .p2p_port = p2p_port_,
-                                                      .state_port = state_port_,
-                                                      .formerly = self_}});
+  wire::Hello again = hello();
+  again.formerly = self_;
+  effects_.push_back(SendToMaster{Term{}, again});
+}
+
+wire::Hello PeerMachine::hello() const {
+  return {.group = settings_.group,
+          .p2p_port = p2p_port_,
+          .state_port = state_port_,
+          .cohort = settings_.cohort.id,
+          .cohort_size = settings_.cohort.size};
 }
 
 void PeerMachine::on_answer(const wire::Frame& frame) {

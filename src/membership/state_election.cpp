@@ -75,12 +75,27 @@ class Counting {
   }
 
   void refuse_other_keys() {
-    const Digest keys = most_popular(votes_, &wire::SyncOffer::keys);
+    const Digest keys = most_popular(who_was_in_the_last_sync(), &wire::SyncOffer::keys);
     refuse_if([&](const StateVote& vote) { return vote.offer.keys != keys; },
               [&](const StateVote&) {
                 result_.keys_differ = true;
                 return std::string("its shared state is made of other entries than the group's");
               });
+  }
+
+  // However many newcomers of another kind come, they do not take the run over. When nobody was,
+  // all count.
+  Votes who_was_in_the_last_sync() const {
+    if (!history_.next) return votes_;
+    Votes due, as_before;
+    for (const StateVote& vote : votes_) {
+      if (vote.offer.revision == *history_.next) due.push_back(vote);
+      if (vote.offer.revision.next() == *history_.next &&
+          vote.offer.content == history_.last_content)
+        as_before.push_back(vote);
+    }
+    if (!due.empty()) return due;
+    return as_before.empty() ? votes_ : as_before;
   }
 
   Votes all_who_may_be_elected() const {

@@ -79,6 +79,7 @@ void MasterMachine::start_sync(Group group) {
       votes.push_back({id, *peer.offer});
       all_described = all_described && peer.description;
     }
+    sort_by_seniority(votes);
     StateElection election = elect_state(votes, state.history, settings_.accept_restored_state);
     if (election.keys_differ && !all_described) return ask_for_descriptions(state, 0);
     if (election.keys_differ && difference_lies_further_on(state, election)) {
@@ -99,6 +100,21 @@ void MasterMachine::start_sync(Group group) {
       remove(id, why);
     }
   }
+}
+
+// A cohort is as senior as the first of it, and so in the same place in all groups.
+void MasterMachine::sort_by_seniority(std::vector<StateVote>& votes) const {
+  std::map<std::uint64_t, Connection> first_of_cohort;
+  for (const auto& [id, peer] : peers_) {
+    Connection& first = first_of_cohort.try_emplace(peer.cohort.id, peer.connection).first->second;
+    first = std::min(first, peer.connection);
+  }
+  const auto came = [&](const StateVote& vote) {
+    const Peer& peer = peers_.at(vote.peer);
+    return peer.cohort.id == 0 ? peer.connection : first_of_cohort.at(peer.cohort.id);
+  };
+  std::stable_sort(votes.begin(), votes.end(),
+                   [&](const StateVote& a, const StateVote& b) { return came(a) < came(b); });
 }
 
 void MasterMachine::ask_for_descriptions(GroupState& state, std::uint64_t from) {

@@ -186,8 +186,10 @@ Outcome PeerNode::Impl::open_session() {
   }
   auto session = std::make_unique<Session>();
   session->core = std::make_unique<PeerCore>(
-      membership::PeerSettings{Group{options_.peer_group}, options_.master_timeout}, *this,
-      options_.algorithm);
+      membership::PeerSettings{.group = Group{options_.peer_group},
+                               .cohort = options_.cohort,
+                               .master_timeout = options_.master_timeout},
+      *this, options_.algorithm);
   session->links = std::make_unique<PeerLinks>(
       session->loop, session->core->outgoing(), session->core->incoming(),
       LinkOptions{options_.lanes, options_.peer_timeout, options_.shared_memory},

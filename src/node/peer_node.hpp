@@ -12,6 +12,7 @@
 #include "base/algorithm.hpp"
 #include "base/dtype.hpp"
 #include "base/endpoint.hpp"
+#include "base/ids.hpp"
 #include "base/quantization.hpp"
 #include "base/status.hpp"
 #include "base/sync_strategy.hpp"
@@ -22,6 +23,7 @@ namespace pccl::node {
 struct PeerOptions {
   Endpoint master;
   std::uint32_t peer_group = 0;
+  Cohort cohort;
   std::uint32_t lanes = 0;  // TCP connections to each ring neighbour; 0: automatic
   Duration peer_timeout = std::chrono::seconds(3);
   Duration master_timeout = std::chrono::seconds(60);

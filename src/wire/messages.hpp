@@ -26,7 +26,7 @@ namespace pccl::wire {
 using pccl::Algorithm;
 
 inline constexpr std::uint32_t magic = 0x4c434350;  // "PCCL"
-inline constexpr std::uint16_t protocol_version = 7;
+inline constexpr std::uint16_t protocol_version = 8;
 
 enum class Kind : std::uint8_t {
   hello = 1,
@@ -89,8 +89,11 @@ struct Hello {
   std::uint16_t p2p_port = 0;
   std::uint16_t state_port = 0;  // where others fetch the shared state
   PeerId formerly;  // how a master that is gone has called this peer, which was not accepted yet
-  static constexpr auto fields = std::tuple{&Hello::magic,    &Hello::version,    &Hello::group,
-                                            &Hello::p2p_port, &Hello::state_port, &Hello::formerly};
+  std::uint64_t cohort = 0;  // is admitted with so many others that name the same one; 0: none
+  std::uint32_t cohort_size = 1;
+  static constexpr auto fields =
+      std::tuple{&Hello::magic,      &Hello::version,  &Hello::group,  &Hello::p2p_port,
+                 &Hello::state_port, &Hello::formerly, &Hello::cohort, &Hello::cohort_size};
 };
 
 // master → peer: you are registered, and pending until the accepted peers admit you; or, in answer

@@ -38,6 +38,7 @@ TEST(NotInitialized, ComesBeforeEveryOtherCheckAndEndsWithInit) {
                                        PCCL_SHARED_STATE_SYNC_STRATEGY_ENFORCE_POPULAR, nullptr),
             pcclNotInitialized);
   std::uint64_t bytes = 0;
+  EXPECT_EQ(pcclSetCohort(nullptr, 1, 2), pcclNotInitialized);
   EXPECT_EQ(pcclGetSyncProgress(nullptr, &bytes, &bytes), pcclNotInitialized);
   EXPECT_EQ(pcclGetLastError(nullptr, text, sizeof text), pcclNotInitialized);
 

@@ -215,6 +215,25 @@ TEST_F(Election, TheOtherStrategiesDoNotMixWithEnforcing) {
 
 // ---- keys
 
+TEST_F(Election, NewcomersWithOtherKeysDoNotOutvoteARun) {
+  last(8, 3);
+  vote(9, 6), vote(0, 7).offer.keys = digest(2), vote(0, 7).offer.keys = digest(2);
+  expect_elected(9, 6, {0}, {}, {1, 2});
+}
+
+TEST_F(Election, NorWhenTheLastSyncIsRepeated) {
+  last(8, 3);
+  vote(0, 7).offer.keys = digest(2), vote(1, 7).offer.keys = digest(2), vote(8, 3);
+  expect_elected(8, 3, {2}, {}, {0, 1});
+}
+
+TEST_F(Election, TheKeysOfMostCountWhenTheRunIsLost) {
+  accept_restored = true;
+  last(8, 3);
+  vote(1, 6), vote(1, 7).offer.keys = digest(2), vote(1, 7).offer.keys = digest(2);
+  expect_elected(1, 7, {1, 2}, {}, {0});
+}
+
 TEST_F(Election, TheEntriesOfMostCount) {
   vote(0, 6).offer.keys = digest(2);
   vote(0, 5), vote(0, 5);

@@ -10,3 +10,10 @@ class OnlyDLPack:
 
     def __dlpack_device__(self):
         return self.tensor.__dlpack_device__()
+
+
+class Versioned(OnlyDLPack):
+    """That knows version 1 of the standard, which tells whether memory is read-only."""
+
+    def __dlpack__(self, **options):
+        return self.tensor.__dlpack__(**options)

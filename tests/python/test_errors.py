@@ -62,7 +62,7 @@ def test_bad_values_in_either_style(call, style):
         BAD_CALLS[call]()
 
 
-@pytest.mark.parametrize("style", [AssertionError, TypeError])
+@pytest.mark.parametrize("style", [AssertionError, TypeError, ValueError])
 def test_a_bad_type_in_either_style(style):
     peer = Communicator("127.0.0.1:1")
     with pytest.raises(style, match="recv is a list"):

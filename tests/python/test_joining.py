@@ -5,7 +5,7 @@ import array
 import pytest
 
 from peers import Run, codes, outcomes, together
-from pccl import Attribute, PCCLError, ReduceOp
+from pccl import Attribute, Communicator, PCCLError, ReduceOp
 
 
 def attributes(peers) -> list[list[int]]:
@@ -149,6 +149,38 @@ def test_closing_from_another_thread_ends_a_call_that_blocks(run, phase):
             blocked.result(60)
     stays.call(lambda c: c.update_topology())
     assert attributes([stays]) == [[1, 1, 1, 1]]
+
+
+def test_a_cohort_comes_in_when_it_is_whole(run):
+    [stays] = run.join(0)
+    first, second = run.newcomer(0), run.newcomer(1)
+    for peer in (first, second):
+        peer.communicator.set_cohort(77, 2)
+    connecting = first.start(connect)
+    for _ in range(20):  # however often
+        stays.call(lambda c: c.update_topology())
+        assert not stays.call(lambda c: c.are_peers_pending())
+    joining = second.start(connect)
+    run.peers.remove(first), run.peers.remove(second)
+    run.update_until(3)
+    connecting.result(60), joining.result(60)
+    run.peers += [first, second]
+    with pytest.raises(PCCLError, match="before it connects"):
+        first.communicator.set_cohort(77, 2)
+    first.communicator.renew()  # and names it again
+    second.leave()
+
+
+@pytest.mark.parametrize("cohort, size", [(-1, 2), (2**64, 2), (1, -1), (1, 2**32), (1.0, 2)])
+def test_a_cohort_out_of_range(cohort, size):
+    with pytest.raises(ValueError):
+        Communicator("127.0.0.1:1").set_cohort(cohort, size)
+
+
+@pytest.mark.parametrize("size", [0, 4097])
+def test_a_cohort_of_no_size(size):
+    with pytest.raises(PCCLError, match="a cohort of"):
+        Communicator("127.0.0.1:1").set_cohort(1, size)
 
 
 def test_closing_from_another_thread_ends_connect(run):

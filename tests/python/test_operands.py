@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from only_dlpack import OnlyDLPack
+from only_dlpack import OnlyDLPack, Versioned
 from peers import together
 from pccl import ReduceOp
 
@@ -106,6 +106,11 @@ def test_send_and_recv_may_have_different_shapes(run):
         return recv.tolist()
 
     assert together(run.join(0, 0), reduce) == [[[0, 1], [2, 3], [4, 5]]] * 2
+
+
+def test_dlpack_of_version_1(run):
+    numpy = pytest.importorskip("numpy", "2.1")
+    sums_to(run, lambda rank: Versioned(numpy.array([1.0 + rank, 2.0])), [3.0, 4.0])
 
 
 def test_parameters_and_gradients(run):

@@ -5,7 +5,7 @@ import ctypes
 
 import pytest
 
-from only_dlpack import OnlyDLPack
+from only_dlpack import OnlyDLPack, Versioned
 from pccl import Communicator, DataType, ReduceOp, ReduceOperandDescriptor
 
 
@@ -23,6 +23,7 @@ def numpy_arrays(numpy):
         "other types": (ok, numpy.zeros(4, "float32"), "send has elements of DOUBLE, recv of FLOAT"),
         "unknown type": (numpy.zeros(4, bool), numpy.zeros(4, bool), "Unsupported dtype: bool"),
         "other byte order": (numpy.zeros(4, ">f8"), numpy.zeros(4, ">f8"), "Unsupported dtype: >f8"),
+        "masked": (numpy.ma.masked_equal(numpy.zeros(4), 0), ok, "send is masked"),
         "scalar": (numpy.float64(1), numpy.float64(1), "recv is read-only"),
     }
 
@@ -39,7 +40,9 @@ def torch_tensors(torch):
     return {
         "strided send": (torch.zeros(8)[::2], ok, "send is not contiguous"),
         "transposed recv": (ok, torch.zeros(2, 3).t(), "recv is not contiguous"),
-        "sparse": (torch.eye(2).to_sparse(), ok, "send is not contiguous"),
+        "sparse": (torch.eye(2).to_sparse(), ok, "send is torch.sparse_coo"),
+        "sparse rows": (torch.eye(2).to_sparse_csr(), ok, "send is torch.sparse_csr"),
+        "negated view": (torch._neg_view(torch.ones(4)), ok, "send is a negated view"),
         "meta device": (torch.zeros(4, device="meta"), ok, "send is on meta"),
         "cuda": (ok.as_subclass(OnDevice), ok, "send is on a device"),
         "DTensor": (ok.as_subclass(DTensor), ok, "send is a DTensor"),
@@ -64,8 +67,8 @@ def buffers():
 
 
 NUMPY_CASES = """read-only recv,read-only in place,strided send,strided recv,Fortran order,other sizes,other types,\
-unknown type,other byte order,scalar""".split(",")
-TORCH_CASES = """strided send,transposed recv,sparse,meta device,cuda,DTensor,other sizes,other types,boolean,\
+unknown type,other byte order,masked,scalar""".split(",")
+TORCH_CASES = """strided send,transposed recv,sparse,sparse rows,negated view,meta device,cuda,DTensor,other sizes,other types,boolean,\
 complex""".split(",")
 
 
@@ -130,3 +133,11 @@ def test_an_operand_descriptor_of_another_type():
     described = ReduceOperandDescriptor(DataType.INT8)
     with pytest.raises(AssertionError, match="elements of UINT8, the descriptor says INT8"):
         communicator.all_reduce(bytearray(2), bytearray(2), op=ReduceOp.SUM, operand_descriptor=described)
+
+
+def test_read_only_dlpack():
+    numpy = pytest.importorskip("numpy", "2.1")
+    ours, theirs = numpy.zeros(4), numpy.zeros(4)
+    theirs.flags.writeable = False
+    refuses(Versioned(ours), Versioned(theirs), "recv is read-only", ValueError)
+    refuses(Versioned(theirs), Versioned(theirs), "recv is read-only", ValueError)

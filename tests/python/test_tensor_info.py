@@ -82,7 +82,7 @@ def test_from_torch_refuses_a_dtensor():
 BAD_TORCH = {
     "not contiguous": (lambda torch: torch.zeros(3, 4).t(), "contiguous"),
     "expanded": (lambda torch: torch.zeros(1).expand(4), "contiguous"),
-    "sparse": (lambda torch: torch.eye(3).to_sparse(), "contiguous"),
+    "sparse": (lambda torch: torch.eye(3).to_sparse(), "sparse_coo"),
     "meta device": (lambda torch: torch.empty(3, device="meta"), "meta"),
     "boolean": (lambda torch: torch.zeros(3, dtype=torch.bool), "torch.bool"),
     "no tensor": (lambda torch: [1.0], "not a torch tensor"),

@@ -58,6 +58,7 @@ class AsyncReduceHandle:
 
     def __init__(self, communicator: Communicator, tag: int) -> None:
         self._communicator = communicator
+        self._native = communicator._native  # that of now: `renew` makes another one
         self._tag = tag
         self._outcome: Optional[tuple[bool, int, ReduceInfo]] = None
 
@@ -65,7 +66,7 @@ class AsyncReduceHandle:
         """Blocks until the outcome is known: (success, value of the `Result`, info). Never raises for a failed op,
         whose info is zeros. May be called again."""
         if self._outcome is None:
-            status, *info = self._communicator._await(self._tag)
+            status, *info = self._communicator._await(self._native, self._tag)
             if status != 0:
                 info = [0, 0, 0]
             self._outcome = (status == 0, status, ReduceInfo(*info))
@@ -97,6 +98,7 @@ class Communicator:
             _unsigned(p2p_connection_pool_size, 32, "p2p_connection_pool_size"),
         )
         self._connected = False
+        self._cohort: Optional[tuple[int, int]] = None
         self._native = _loader.core.Communicator(*self._seat)
         # Tensors of ops in flight, by tag: their bytes are in use until the op has been awaited.
         self._in_flight: dict[int, tuple[Any, ...]] = {}
@@ -113,6 +115,19 @@ class Communicator:
         """Leaves the run and begins anew, unconnected: for a peer that was removed and wants to come back."""
         self.close()
         self._native = _loader.core.Communicator(*self._seat)
+        if self._cohort is not None:
+            self.set_cohort(*self._cohort)
+
+    def set_cohort(self, cohort: int, size: int) -> None:
+        """Before `connect`: this peer is let in together with ``size`` - 1 others that name the same cohort, in whatever
+        peer groups, or not yet. For the ranks of a sharded replica (`pccl.torch.shard_communicator` does it).
+
+        Args:
+            cohort: the same at all its members and at nobody else, drawn at random, not 0.
+        """
+        values = _unsigned(cohort, 64, "cohort"), _unsigned(size, 32, "size")
+        self._check(self._native.set_cohort(*values), "pcclSetCohort")
+        self._cohort = values
 
     def is_connected(self) -> bool:
         """Whether `connect` has returned and `close` has not been called. A peer that was removed from the run does not
@@ -147,6 +162,9 @@ class Communicator:
             except PCCLError as error:
                 _log.warning("attempt %d of %d to connect failed: %s", attempt, n_attempts, error)
                 last = error
+            except BaseException:  # of a signal handler: as if it had not been called, even if the peer is in already
+                self.renew()
+                raise
             if attempt < n_attempts:
                 time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
         require(n_attempts > 0, f"n_attempts is {n_attempts}")
@@ -241,9 +259,15 @@ class Communicator:
     ) -> AsyncReduceHandle:
         """Launches what `all_reduce` does and returns. The tensors stay in use, and alive, until the handle's `wait`."""
         operation, owners = self._operation(send, recv, op, tag, operand_descriptor, quantization_options)
+        # Kept before it is launched: a signal handler may raise right after. The op that has the tag already keeps its own.
+        before = self._in_flight.get(tag, ())
+        self._in_flight[tag] = (*before, *owners, error_feedback)
         status = self._native.all_reduce_async(operation, error_feedback and error_feedback._native)
+        if status != 0:
+            self._in_flight.pop(tag)
+            if before:
+                self._in_flight[tag] = before
         self._check(status, "pcclAllReduceAsync")
-        self._in_flight[tag] = (*owners, error_feedback)
         return AsyncReduceHandle(self, tag)
 
     def all_reduce_multiple_with_retry(
@@ -279,11 +303,12 @@ class Communicator:
         # The text begins with the C function that was called, which is not always the one that the error names.
         return self._native.last_error().partition(": ")[2]
 
-    def _await(self, tag: int) -> tuple[int, int, int, int]:
+    def _await(self, native: Any, tag: int) -> tuple[int, int, int, int]:
         try:
-            return self._native.await_reduce(tag)
+            return native.await_reduce(tag)
         finally:  # what a signal handler raises has ended the op, too
-            self._in_flight.pop(tag, None)
+            if native is self._native:
+                self._in_flight.pop(tag, None)
 
     @staticmethod
     def _operation(

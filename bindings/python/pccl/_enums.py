@@ -164,11 +164,8 @@ def _name_in(member: DataType, names: dict[DataType, str], library: str) -> str:
 
 
 def _from_torch() -> dict[Any, DataType]:
-    if not _from_torch_cache:
-        torch = sys.modules.get("torch")
-        if torch is None:
-            return {}
-        for member, name in _TORCH_NAMES.items():
-            if hasattr(torch, name):  # unsigned ones came with 2.3
-                _from_torch_cache[getattr(torch, name)] = member
+    torch = sys.modules.get("torch")
+    if not _from_torch_cache and torch is not None:
+        # At once, for whoever asks from another thread meanwhile. Unsigned ones came with 2.3.
+        _from_torch_cache.update({getattr(torch, name): m for m, name in _TORCH_NAMES.items() if hasattr(torch, name)})
     return _from_torch_cache

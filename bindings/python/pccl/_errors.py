@@ -55,8 +55,9 @@ class InvalidValueError(ValueError, AssertionError):
     """An argument of a wrong value. Also an AssertionError, which PCCL 1.0 raised in its place."""
 
 
-class InvalidTypeError(TypeError, AssertionError):
-    """An argument of a wrong type. Also an AssertionError, which PCCL 1.0 raised in its place."""
+class InvalidTypeError(TypeError, InvalidValueError):
+    """An argument of a wrong type. Also what PCCL 1.0 raised in its place: an AssertionError, or a ValueError for what is no
+    tensor."""
 
 
 def require(condition: bool, message: str) -> None:

@@ -58,7 +58,7 @@ def operand_of(value: Any, what: str, *, writable: bool = False) -> Operand:
     """``what`` names the argument in errors.
 
     Raises:
-        ValueError: not contiguous, read-only though it is to be written, or of a type that PCCL does not reduce.
+        ValueError: not contiguous, sparse, masked, read-only though it is to be written, or of a type that PCCL does not reduce.
         TypeError: no tensor at all.
     """
     if is_torch(value):
@@ -66,7 +66,7 @@ def operand_of(value: Any, what: str, *, writable: bool = False) -> Operand:
     if is_numpy(value):
         return _of_numpy(value, what, writable)
     if hasattr(value, "__dlpack__"):
-        return _of_dlpack(value, what)
+        return _of_dlpack(value, what, writable)
     return _of_buffer(value, what, writable)
 
 
@@ -76,21 +76,30 @@ def _of_torch(tensor: Any, what: str) -> Operand:
         raise InvalidValueError(f"{what} is on {tensor.device}; PCCL takes tensors in host memory")
     if type(tensor).__name__ == "DTensor":
         raise InvalidValueError(f"{what} is a DTensor; pass its local shard, {what}.to_local()")
+    require(str(tensor.layout) == "torch.strided", f"{what} is {tensor.layout}; pass {what}.to_dense()")
+    require(not tensor.is_neg(), f"{what} is a negated view; pass {what}.resolve_neg()")
     if not tensor.is_contiguous():
         raise InvalidValueError(f"{what} is not contiguous; pass {what}.contiguous()")
-    return Operand(tensor.data_ptr(), tensor.numel(), DataType.from_torch_dtype(tensor.dtype), device, "torch", tensor)
+    dtype, address = DataType.from_torch_dtype(tensor.dtype), tensor.data_ptr()
+    require(address != 0 or tensor.numel() == 0, f"{what}, a {type(tensor).__name__}, has no memory of its own")
+    return Operand(address, tensor.numel(), dtype, device, "torch", tensor)
 
 
 def _of_numpy(array: Any, what: str, writable: bool) -> Operand:
+    require(type(array).__name__ != "MaskedArray", f"{what} is masked; pass {what}.data or {what}.filled(...)")
     require(array.flags.c_contiguous, f"{what} is not C-contiguous; pass numpy.ascontiguousarray({what})")
     require(array.flags.writeable or not writable, f"{what} is read-only")
     dtype = DataType.from_numpy_dtype(array.dtype)
     return Operand(array.ctypes.data, array.size, dtype, DeviceType.CPU, "numpy", array)
 
 
-def _of_dlpack(value: Any, what: str) -> Operand:
-    capsule = value.__dlpack__()
-    address, count, code, bits, device, in_c_order = _loader.core.describe_dlpack(capsule)
+def _of_dlpack(value: Any, what: str, writable: bool) -> Operand:
+    try:
+        capsule = value.__dlpack__(max_version=(1, 0))  # which says whether it is read-only
+    except TypeError:
+        capsule = value.__dlpack__()
+    address, count, code, bits, device, in_c_order, read_only = _loader.core.describe_dlpack(capsule)
+    require(not (writable and read_only), f"{what} is read-only")
     require(device == _DLPACK_CPU, f"{what} is on DLPack device {device}; PCCL takes tensors in host memory")
     require(in_c_order, f"{what} is not contiguous")
     dtype = _FROM_DLPACK.get((code, bits))

@@ -73,6 +73,10 @@ int Communicator::connect() {
   return blocking([handle = handle_] { return pcclConnect(handle); });
 }
 
+int Communicator::set_cohort(std::uint64_t cohort, std::uint32_t size) {
+  return pcclSetCohort(handle_, cohort, size);
+}
+
 std::tuple<int, int> Communicator::attribute(int which) const {
   int value = 0;
   const pcclResult_t result = pcclGetAttribute(handle_, enum_of<pcclAttribute_t>(which), &value);
@@ -188,6 +192,7 @@ void bind_communicator(py::module_& module) {
       .def(py::init<const std::string&, std::uint16_t, std::uint32_t, std::uint32_t>())
       .def("destroy", &Communicator::destroy)
       .def("connect", &Communicator::connect)
+      .def("set_cohort", &Communicator::set_cohort)
       .def("attribute", &Communicator::attribute)
       .def("update_topology", &Communicator::update_topology)
       .def("are_peers_pending", &Communicator::are_peers_pending)

@@ -37,6 +37,7 @@ class Communicator {
 
   void destroy();
   int connect();
+  int set_cohort(std::uint64_t cohort, std::uint32_t size);
   std::tuple<int, int> attribute(int which) const;
   int update_topology();
   std::tuple<int, bool> are_peers_pending();

@@ -27,8 +27,12 @@ STEPS = 3  # of a round
 PACKAGE = os.path.dirname(pccl.__file__)
 
 
-def prepare(me: SimpleNamespace, address: str, connect: bool = False) -> None:
+def prepare(
+    me: SimpleNamespace, address: str, connect: bool = False, cohort: Optional[tuple[int, int]] = None
+) -> None:
     me.communicator = pccl.Communicator(address)
+    if cohort is not None:
+        me.communicator.set_cohort(*cohort)
     if connect:
         me.communicator.connect()
 
@@ -153,6 +157,10 @@ def join_and_come_back(me: SimpleNamespace, address: str, size: int, **options: 
     while me.calls["connect"] < 2 or me.diloco.world_size != size:
         train_rounds(me)
     return me.diloco.round
+
+
+def was_replaced(me: SimpleNamespace) -> bool:
+    return any(report.replaced for report in me.reports)
 
 
 def finish(me: SimpleNamespace) -> None:
@@ -284,6 +292,18 @@ def gradients_around_a_step(me: SimpleNamespace) -> tuple[list[torch.Tensor], li
 def disturb(me: SimpleNamespace) -> None:
     with torch.no_grad():
         next(me.model.parameters()).add_(0.25)
+
+
+def freeze_first(me: SimpleNamespace) -> None:
+    next(me.model.parameters()).requires_grad_(False)
+
+
+def first_parameter(me: SimpleNamespace) -> torch.Tensor:
+    return next(me.model.parameters()).detach().clone()
+
+
+def buffers(me: SimpleNamespace) -> dict[str, torch.Tensor]:
+    return {name: buffer.clone() for name, buffer in me.model.named_buffers()}
 
 
 def set_lr(me: SimpleNamespace, lr: float) -> None:

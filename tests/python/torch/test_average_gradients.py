@@ -241,6 +241,63 @@ def test_a_parameter_without_gradient_is_an_error(crew):
         optimizer.step()
 
 
+def test_a_parameter_of_later_is_an_error(crew):
+    model = nn.Linear(2, 2)
+    optimizer = O.SGD(model.parameters(), lr=0.1)
+    with average_gradients(crew, model, optimizer):
+        stranger = nn.Parameter(torch.ones(2))
+        optimizer.add_param_group({"params": [stranger]})
+        (model(torch.ones(2)) * stranger).sum().backward()
+        with pytest.raises(ValueError, match="1 parameters of the optimizer, which came later"):
+            optimizer.step()
+
+
+def test_a_fused_optimizer_under_a_grad_scaler_is_an_error(crew):
+    """It would unscale each peer's share of the average by that peer's factor."""
+    model = nn.Linear(2, 2)
+    optimizer = O.SGD(model.parameters(), lr=0.1, fused=True)
+    scaler = torch.amp.GradScaler("cpu")
+    with average_gradients(crew, model, optimizer):
+        scaler.scale(model(torch.ones(2)).sum()).backward()
+        with pytest.raises(ValueError, match="fused=False"):
+            scaler.step(optimizer)
+
+
+def test_a_frozen_parameter_rests_and_newcomers_come_all_the_same(crew, address):
+    first, late = crew.hire(2)
+    begin([first], bodies.join_average, address)
+    first.call(bodies.take_steps, 2)
+    first.call(bodies.freeze_first)
+    resting = first.call(bodies.first_parameter)
+    first.call(bodies.take_steps, 2)
+    late.start(bodies.join_average, address, seed=2)
+    first.call(bodies.step_until_admission)
+    late.result()
+    late.call(bodies.freeze_first)
+    together([first, late], bodies.take_steps, 3)
+    same([first, late])
+    assert torch.equal(late.call(bodies.first_parameter), resting)
+
+
+def test_buffers_are_averaged(crew, address):
+    peers = crew.hire(2)
+    begin(peers, bodies.join_average, address, model=tasks.with_batch_norm)
+    together(peers, bodies.take_steps, 2)
+    one, other = together(peers, bodies.buffers)
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+    assert one["1.num_batches_tracked"] == 2
+
+
+def test_steps_of_a_checkpoint_count(crew, address):
+    first, late = crew.hire(2)
+    first.start(bodies.join_average, address, steps_done=7)
+    assert first.result() == 7
+    first.call(bodies.take_steps, 2)
+    late.start(bodies.join_average, address, seed=2, steps_done=70)
+    first.call(bodies.step_until_admission)
+    assert late.result() == first.call(bodies.steps_done)
+
+
 def test_a_closure_is_an_error(crew):
     model = nn.Linear(2, 2)
     optimizer = O.SGD(model.parameters(), lr=0.1)

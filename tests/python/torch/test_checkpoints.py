@@ -77,6 +77,24 @@ def test_who_comes_late_takes_over_the_run_in_spite_of_its_checkpoint(crew, addr
     same([first, *late])
 
 
+@pytest.mark.parametrize("min_peers", [1, 5])
+def test_a_majority_of_newcomers_does_not_take_the_run_back(crew, address, min_peers):
+    """In the first rounds, and whatever company they would like to begin in."""
+    checkpoint = a_checkpoint(crew, 3)
+    first, *late = crew.hire(3)
+    begin([first], bodies.join, address)
+    assert first.call(bodies.train_rounds, 2)[-1].round == 2
+    options = {"seed": 3, "checkpoint": checkpoint, "min_peers": min_peers}
+    for peer in late:
+        peer.call(bodies.prepare, address, cohort=(5, 2))  # both at once
+        peer.start(bodies.join, address, **options)
+    rounds = first.call(bodies.train_until_admission)
+    assert [peer.result() for peer in late] == [rounds, rounds]
+    assert not first.call(bodies.was_replaced)
+    together([first, *late], bodies.train_rounds, 2)
+    same([first, *late])
+
+
 def test_goes_before_a_peer_without_one(crew, address):
     """Who began from nothing, and waits for company, has nothing to lose."""
     checkpoint = a_checkpoint(crew, 4)

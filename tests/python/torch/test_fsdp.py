@@ -87,6 +87,39 @@ def test_everybody_waits_until_a_newcomer_has_all_its_ranks(replica, address):
     same_shards(one, two)
 
 
+def test_halves_of_two_replicas_are_no_whole(replica, address):
+    """As many peers in each group, and yet the others train on without them."""
+    one, two, three = replica(), replica(), replica()
+    join(one, address)
+    results(one)
+    join(two[:1], address, seed=1)
+    join(three[1:], address, seed=2)
+    together(one, bodies.train_rounds, 3)
+    assert together(one, bodies.peer_group_sizes) == [(2, 1)] * 2
+    join(two[1:], address, seed=1)
+    for peer in one:
+        peer.start(bodies.train_until_admission)
+    results(one, two)
+    join(three[:1], address, seed=2)
+    for peer in [*one, *two]:
+        peer.start(bodies.train_until_admission)
+    results(one, two, three)
+    together([*one, *two, *three], bodies.train_rounds, 2)
+    same_shards(one, two, three)
+
+
+def test_two_replicas_begin_with_the_model_of_one(replica, address):
+    """All their shards are different: nobody has a majority."""
+    one, two = replica(), replica()
+    for peer in two[:1] + one + two[1:]:
+        seed = 1 if peer in one else 2
+        peer.start(bodies.join, address, seed=seed, min_peers=2, **GRID)
+    results(one, two)
+    begun = [[t.clone() for t in parameters] for parameters in together([one[0], one[1]], bodies.full_parameters)]
+    wanted = [bodies.fresh_parameters(seed, tasks.without_buffers) for seed in (1, 2)]
+    assert any(all(torch.equal(a, b) for a, b in zip(begun[0], model)) for model in wanted)
+
+
 def test_a_whole_replica_is_lost_and_another_one_comes(replica, address):
     one, two = replica(), replica()
     for seed, ranks in enumerate((one, two)):

@@ -49,6 +49,20 @@ def test_average_gradients(crew, address, options, reason):
     assert len(set(together(peers, bodies.everything))) == 1
 
 
+def test_a_majority_of_newcomers_is_refused_as_well(crew, address):
+    first, *unlike = crew.hire(3)
+    begin([first], bodies.join, address)
+    first.call(bodies.train_rounds, 12)
+    for peer in unlike:
+        peer.call(bodies.prepare, address, cohort=(5, 2))  # both at once
+        peer.start(bodies.join, address, outer_lr=0.5, rejoin=False)
+    until(lambda: all(peer.is_done() for peer in unlike), lambda: first.call(bodies.train_rounds))
+    for peer in unlike:
+        with pytest.raises(Failed, match="RemovedFromRun"):
+            peer.result()
+    first.call(bodies.train_rounds, 2)
+
+
 def test_it_tries_more_than_once_by_itself(crew, address):
     """Since it may have been removed for being frozen; but not for ever."""
     first = crew.hire(1)[0]

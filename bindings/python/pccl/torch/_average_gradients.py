@@ -69,10 +69,12 @@ class AverageGradients:
     The constructor joins the run, which may take until the other peers are at the end of their step.
 
     Args:
-        model: its parameters that require gradients; all must have one at each step, on all peers. DTensors (FSDP2):
-            their local shards.
+        model: its parameters that require gradients now; all that still do must have one at each step, on all peers.
+            Freeze and unfreeze them in the same step everywhere. DTensors (FSDP2): their local shards. Persistent
+            buffers are averaged, too (integers up to 2^53, rounded).
         optimizer: of these parameters, without a closure. Its state has to follow from the gradients alone, in the same
-            way on all peers, and a schedule of its learning rate from `step`.
+            way on all peers, and a schedule of its learning rate from `step`. Gradients that are clipped before its step
+            are those of this peer, not their average. With a GradScaler: one that is not ``fused``.
         communicator: connected or not.
         quantization, error_feedback: as of `DiLoCo`.
         min_peers, ranks_per_replica, rejoin: as of `DiLoCo`. A peer that comes back takes over a step that the others
@@ -80,6 +82,8 @@ class AverageGradients:
         admit_every: steps between two looks for newcomers.
         verify_every: steps between two synchronizations without a newcomer, which would find a peer whose arithmetic
             differs, and overwrite it; 0: none.
+        steps_done: by a model and an optimizer that come from a checkpoint, for the first peers of a run; the others take
+            over theirs.
         on_step: called with a `StepReport` after each step.
 
     Raises:
@@ -100,6 +104,7 @@ class AverageGradients:
         rejoin: bool = True,
         admit_every: int = 1,
         verify_every: int = 0,
+        steps_done: int = 0,
         on_step: Optional[Callable[[StepReport], None]] = None,
     ) -> None:
         require(admit_every > 0, f"admit_every is {admit_every}")
@@ -113,20 +118,26 @@ class AverageGradients:
         self.traffic = Traffic()
         """Of all steps."""
         self._admit_every = admit_every
+        # Those of now: one that is frozen later has no gradient for a while.
+        self._parameter_names = {name for name, p in model.named_parameters() if p.requires_grad}
+        self._buffer_names = set(persistent_buffers(model))
         self._gradients = FlatTensors(self._parameters())
+        self._buffers = FlatTensors(self._own_buffers())
         require(self._gradients.numel() > 0, "the model has no parameter that requires a gradient")
         self._feedbacks = [ErrorFeedback(flat.numel()) if error_feedback else None for flat in self._gradients.long]
         self._seat = Seat(communicator, ranks_per_replica)
         self._report = StepReport(0, 0)
         names = {p: name for name, p in self._parameters()}
-        stepped = {p for group in optimizer.param_groups for p in group["params"] if p.requires_grad}
+        stepped = {p for p in self._stepped() if p.requires_grad}
         require(stepped == set(names), "the optimizer's parameters are others than the model's that require gradients")
         self._optimizer_state = NamedState(optimizer, names)
-        self._buffer_names = set(persistent_buffers(model))
         kind = f"AverageGradients {type(optimizer).__name__} quantization={name_of(self._quantization)} {admit_every=}"
         self._meeting = Meeting(
             self._seat, kind, min_peers, verify_every, rejoin, self._shared_tensors, self._optimizer_state.taken_over
         )
+        require(steps_done >= 0, f"steps_done is {steps_done}")
+        if steps_done > 0:
+            self._meeting.resume(steps_done)
         self._set_aside: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._stepping = False
         with torch.no_grad(), self._leaving_on_error():
@@ -166,10 +177,12 @@ class AverageGradients:
         self._set_aside.clear()
         began = time.perf_counter()
         named = dict(self._parameters())
-        missing = [name for name, parameter in named.items() if parameter.grad is None]
-        require(not missing, f"no gradient of {', '.join(missing[:8])}")
-        gradients = [(name, parameter.grad) for name, parameter in named.items()]
+        self._require_averageable(named)
+        gradients = [(name, parameter.grad) for name, parameter in named.items() if parameter.grad is not None]
+        if len(gradients) < len(named):
+            self._gradients.zero_()
         self._gradients.copy_from(gradients)
+        self._buffers.copy_from(self._own_buffers())
         with self._leaving_on_error():
             try:
                 self._seat.require_taken()
@@ -181,12 +194,24 @@ class AverageGradients:
                 self._set_aside_gradients(list(named.values()))
             else:
                 self._gradients.copy_to(gradients)
+                self._buffers.copy_to(self._own_buffers())
                 self._stepping = True
         self._report.reduce_s = time.perf_counter() - began
 
+    def _require_averageable(self, named: dict[str, torch.Tensor]) -> None:
+        missing = [name for name, parameter in named.items() if parameter.requires_grad and parameter.grad is None]
+        require(not missing, f"no gradient of {', '.join(missing[:8])}")
+        known = set(named.values())
+        strangers = [p for p in self._stepped() if p.grad is not None and p not in known]
+        require(not strangers, f"{len(strangers)} parameters of the optimizer, which came later, would step alone")
+        scaler = getattr(self.optimizer, "grad_scale", None), getattr(self.optimizer, "found_inf", None)
+        require(scaler == (None, None), "in a fused optimizer each peer's GradScaler has its own way: use fused=False")
+
     def _average(self) -> None:
-        for tag, (flat, feedback) in enumerate(zip(self._gradients.long, self._feedbacks), FIRST_TENSOR_TAG):
-            self._count(self._seat.reduce_with_retry(flat, ReduceOp.AVG, tag, self._quantization, feedback))
+        averaged = [(flat, self._quantization, f) for flat, f in zip(self._gradients.long, self._feedbacks)]
+        averaged += [(flat, None, None) for flat in self._buffers.long]
+        for tag, (flat, *how) in enumerate(averaged, FIRST_TENSOR_TAG):
+            self._count(self._seat.reduce_with_retry(flat, ReduceOp.AVG, tag, *how))
 
     def _set_aside_gradients(self, parameters: list[torch.Tensor]) -> None:
         """This peer came back to other parameters than its gradients are of: an optimizer skips those without one."""
@@ -252,13 +277,18 @@ class AverageGradients:
     def _shared_tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
         for name, parameter in self._parameters():
             yield f"parameter/{name}", parameter
-        for name, buffer in self.model.named_buffers():
-            if name in self._buffer_names:
-                yield f"buffer/{name}", buffer
+        for name, buffer in self._own_buffers():
+            yield f"buffer/{name}", buffer
         yield from self._optimizer_state.tensors()
 
     def _parameters(self) -> Iterator[tuple[str, torch.Tensor]]:
-        return ((name, p) for name, p in self.model.named_parameters() if p.requires_grad)
+        return ((name, p) for name, p in self.model.named_parameters() if name in self._parameter_names)
+
+    def _own_buffers(self) -> Iterator[tuple[str, torch.Tensor]]:
+        return ((name, buffer) for name, buffer in self.model.named_buffers() if name in self._buffer_names)
+
+    def _stepped(self) -> Iterator[torch.Tensor]:
+        return (p for group in self.optimizer.param_groups for p in group["params"])
 
     def _count(self, traffic: Traffic) -> None:
         self.traffic.add(traffic)

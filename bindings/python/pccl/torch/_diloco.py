@@ -86,8 +86,8 @@ class DiLoCo:
     Args:
         model: parameters that require gradients are trained together, of any type on any device; what is kept and
             exchanged of them is float32 (float64 of float64) in host memory. DTensors (FSDP2): their local shards, see
-            ``ranks_per_replica``. Buffers are averaged once a round, integers are rounded; those that are not persistent
-            are the peer's own.
+            ``ranks_per_replica``. Buffers are averaged once a round (integers up to 2^53, rounded); those that are not
+            persistent, and parameters that require no gradient, are the peer's own: give all peers the same.
         inner_optimizer: the peer's own; its state is neither exchanged nor touched.
         communicator: connected or not. Reduces happen in its peer group.
         outer_lr, outer_momentum, nesterov: of the outer step; the same on all peers.
@@ -186,10 +186,11 @@ class DiLoCo:
         """To be called after each step of the inner optimizer. Every ``sync_every``-th time it ends the round, and gives
         its report.
 
-        Whatever it raises, Ctrl-C included, this peer has left the run, and joins anew when it goes on.
+        Whatever it raises, Ctrl-C included, this peer has left the run, and joins anew when it goes on (with ``rejoin``).
 
         Raises:
             RemovedFromRun: with ``rejoin=False``: the run goes on without this peer.
+            ConnectionError: it was removed, and no master has let it in again for two minutes.
         """
         self._inner_steps += 1
         return self.end_round() if self._inner_steps >= self.sync_every else None

@@ -3,24 +3,29 @@ different replicas are one peer group."""
 
 from __future__ import annotations
 
-from typing import Optional
+import secrets
+from typing import Any
 
 from pccl._communicator import Communicator
 from pccl.torch._seat import complete_grid
 
 
-def shard_communicator(address: str, shard_rank: Optional[int] = None) -> Communicator:
-    """A communicator for this rank's shard: its peer group is the rank within the replica.
+def shard_communicator(address: str, replica: Any = None) -> Communicator:
+    """A communicator for this rank's shard: its peer group is the rank within the replica, and the ranks of the replica
+    come into the run together (`Communicator.set_cohort`). Collective over the replica.
 
     Args:
         address: of the master.
-        shard_rank: default: the rank in torch.distributed's default group, which then is the replica.
+        replica: the torch.distributed process group over which the model is sharded; default: all ranks.
     """
-    if shard_rank is None:
-        import torch.distributed
+    from torch import distributed
 
-        shard_rank = torch.distributed.get_rank()
-    return Communicator(address, peer_group=shard_rank)
+    cohort = [secrets.randbits(62) + 1]
+    first = 0 if replica is None else distributed.get_global_rank(replica, 0)
+    distributed.broadcast_object_list(cohort, src=first, group=replica)
+    communicator = Communicator(address, peer_group=distributed.get_rank(replica))
+    communicator.set_cohort(cohort[0], distributed.get_world_size(replica))
+    return communicator
 
 
 def wait_for_complete_grid(communicator: Communicator, ranks_per_replica: int) -> None:

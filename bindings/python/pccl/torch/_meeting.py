@@ -87,7 +87,6 @@ class Meeting:
 
     def meet(self, newcomers_wait: bool) -> None:
         """``newcomers_wait`` is `Seat.peers_pending`, the same on all peers."""
-        self._begun.fill_(1)
         if newcomers_wait:
             self._seat.admit()
             self._synchronize(self._revision + 1)
@@ -108,6 +107,18 @@ class Meeting:
             time.sleep(PAUSE_WHILE_WAITING_S)
             self._seat.admit()
             self._synchronize(self._revision)  # nothing has happened since
+        if not self._begun:
+            self._begin_training()
+
+    def _begin_training(self) -> None:
+        """All who are there do. From here on the revision that is due is above what any newcomer offers: they take over
+        the state of the run and have no say in it, however many of them bring a checkpoint."""
+        self._begun.fill_(1)
+        try:
+            self._synchronize(self._revision + 1)
+        except BaseException:
+            self._begun.fill_(0)
+            raise
 
     def _synchronize(self, offered: int, *, joining: bool = False) -> None:
         before = self.done

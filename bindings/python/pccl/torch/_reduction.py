@@ -45,6 +45,8 @@ class Averaging:
                 if weight.item() == 0:
                     change.forget()
                     return total
+                if change.weight == 0:  # nothing of earlier rounds, either
+                    how[-1] = None
                 reduced = self._seat.reduce(flat, ReduceOp.SUM, tag, *how)
                 total.retries += reduced is None
             total.add(reduced)

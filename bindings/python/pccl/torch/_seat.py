@@ -22,6 +22,8 @@ from pccl.torch._progress import shown
 from pccl.torch._staging import Staging
 
 PAUSE_WHILE_WAITING_S = 0.1
+# A second or more each: a network that is down for a minute is common, and ends no training.
+_ATTEMPTS_TO_COME_BACK = 120
 _REMOVED = (Result.INVALID_USAGE, Result.UPDATE_TOPOLOGY_FAILED, Result.TOPOLOGY_OPTIMIZATION_FAILED)
 
 
@@ -54,6 +56,7 @@ class Seat:
         require(ranks_per_replica > 0, f"ranks_per_replica is {ranks_per_replica}")
         self.communicator = communicator
         self.ranks_per_replica = ranks_per_replica
+        self._was_in = False
         self.admitted = 0
         """Peers of the group after the last admission: the same number on all of them, in a grid on all of all groups,
         whoever has been lost since."""
@@ -66,7 +69,8 @@ class Seat:
     def take(self) -> None:
         """Connects, unless the application has."""
         if not self.communicator.is_connected():
-            self.communicator.connect()
+            self.communicator.connect(*[_ATTEMPTS_TO_COME_BACK] * self._was_in)
+        self._was_in = True
         self._complete_grid()
 
     def leave(self) -> None:

@@ -61,7 +61,7 @@ constexpr T averaged_integer(T value, std::uint32_t world_size) {
   } else {
     // The magnitude is divided and the sign put back: right for every world size and every value.
     using Wide = std::make_unsigned_t<T>;
-    const Wide sign = value < T{0} ? ~Wide{0} : Wide{0};
+    const Wide sign = std::is_signed_v<T> && value < T{0} ? ~Wide{0} : Wide{0};
     const Wide quotient = ((static_cast<Wide>(value) ^ sign) - sign) / world_size;
     return static_cast<T>((quotient ^ sign) - sign);
   }

@@ -21,6 +21,11 @@ struct Scan {
     largest = bits > largest ? bits : largest;
     furthest = magnitude > furthest ? magnitude : furthest;
   }
+  constexpr void unite(const Scan& other) {
+    smallest = other.smallest < smallest ? other.smallest : smallest;
+    largest = other.largest > largest ? other.largest : largest;
+    furthest = other.furthest > furthest ? other.furthest : furthest;
+  }
   constexpr Extremes extremes() const {
     const bool any_positive = largest >= 0, any_negative = smallest < 0;
     return {.lowest = reordered(any_negative ? static_cast<Bits>(furthest) : smallest),

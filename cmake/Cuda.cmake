@@ -1,0 +1,40 @@
+# Says in PCCL_CUDA whether the kernels for GPUs are compiled, and enables the language for it.
+#
+# AUTO leaves them out where there is no nvcc 12 or later; where sanitizers or fuzzers are built, which do not look into
+# them; and without tests, since only these use them yet.
+set(PCCL_CUDA OFF)
+if(PCCL_BUILD_CUDA_SUPPORT STREQUAL "AUTO"
+   AND (PCCL_SANITIZE OR PCCL_BUILD_FUZZERS OR CMAKE_CROSSCOMPILING OR NOT PCCL_BUILD_TESTS))
+  return()
+elseif(NOT PCCL_BUILD_CUDA_SUPPORT)
+  return()
+endif()
+
+set(chosen_architectures ${CMAKE_CUDA_ARCHITECTURES})
+include(CheckLanguage)
+check_language(CUDA)
+if(CMAKE_CUDA_COMPILER)
+  enable_language(CUDA)
+endif()
+if(NOT CMAKE_CUDA_COMPILER OR CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 12)
+  if(PCCL_BUILD_CUDA_SUPPORT STREQUAL "AUTO")
+    message(STATUS "No kernels for GPUs: nvcc 12 or later is needed")
+    return()
+  endif()
+  message(FATAL_ERROR "PCCL_BUILD_CUDA_SUPPORT=${PCCL_BUILD_CUDA_SUPPORT} needs nvcc 12 or later")
+endif()
+find_package(CUDAToolkit REQUIRED)
+set(PCCL_CUDA ON)
+
+# Machine code from Turing (CUDA 12: Volta) to Hopper, and for what comes after it the text from which a driver makes it.
+if(chosen_architectures)
+  set(CMAKE_CUDA_ARCHITECTURES ${chosen_architectures})
+else()
+  set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 86-real 89-real 90)
+  if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 13)
+    list(PREPEND CMAKE_CUDA_ARCHITECTURES 70-real)
+  endif()
+endif()
+set(CMAKE_CUDA_STANDARD 20)
+set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+set(CMAKE_CUDA_EXTENSIONS OFF)

@@ -1,0 +1,9 @@
+// The bodies of GPU kernels are functions that a CPU can run as well: their tests do, thread after
+// thread, and so need no GPU.
+#pragma once
+
+#if defined(__CUDACC__)
+#define PCCL_ANYWHERE __host__ __device__
+#else
+#define PCCL_ANYWHERE
+#endif

@@ -1,0 +1,59 @@
+// Quantization of one element type, for all codes; compiled once per type, since it is a lot.
+#pragma once
+
+#include <utility>
+
+#include "kernels/cuda/kernels.hpp"
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/quantize_body.hpp"
+#include "kernels/cuda/team.cuh"
+
+namespace pccl::kernels::cuda {
+
+template <DataType type, Code code>
+__global__ void __launch_bounds__(threads_of_block) quantize_kernel(QuantizeStep step) {
+  extern __shared__ double memory[];
+  auto* const meant = reinterpret_cast<typename BlockCoder<type, code>::Real*>(memory);
+  DeviceTeam team;
+  const std::size_t blocks = (step.count + step.block_elements - 1) / step.block_elements;
+  for (std::size_t block = blockIdx.x; block < blocks; block += gridDim.x)
+    quantize_block<type, code>(team, step, block, meant);
+}
+
+template <DataType type, Code code>
+__global__ void __launch_bounds__(threads_of_block) dequantize_kernel(DequantizeStep step) {
+  DeviceTeam team;
+  const std::size_t blocks = (step.count + step.block_elements - 1) / step.block_elements;
+  for (std::size_t block = blockIdx.x; block < blocks; block += gridDim.x)
+    dequantize_block<type, code>(team, step, block);
+}
+
+template <typename F>
+void with_code(Code code, F f) {
+  [&]<std::size_t... codes>(std::index_sequence<codes...>) {
+    (..., (code == static_cast<Code>(codes) ? f.template operator()<static_cast<Code>(codes)>()
+                                            : void()));
+  }(std::make_index_sequence<code_count>{});
+}
+
+template <DataType type>
+int quantize_type(Code code, const QuantizeStep& step, Stream stream) {
+  using Real = typename ElementOf<type>::Value;
+  const unsigned blocks = blocks_for(step.count / step.block_elements + 1);
+  const std::size_t memory = step.block_elements * sizeof(Real);
+  with_code(code, [&]<Code c>() {
+    quantize_kernel<type, c><<<blocks, threads_of_block, memory, stream>>>(step);
+  });
+  return cudaGetLastError();
+}
+
+template <DataType type>
+int dequantize_type(Code code, const DequantizeStep& step, Stream stream) {
+  const unsigned blocks = blocks_for(step.count / step.block_elements + 1);
+  with_code(code, [&]<Code c>() {
+    dequantize_kernel<type, c><<<blocks, threads_of_block, 0, stream>>>(step);
+  });
+  return cudaGetLastError();
+}
+
+}  // namespace pccl::kernels::cuda

@@ -1,0 +1,8 @@
+#include "kernels/cuda/quantize.cuh"
+
+namespace pccl::kernels::cuda {
+
+template int quantize_type<DataType::float64>(Code, const QuantizeStep&, Stream);
+template int dequantize_type<DataType::float64>(Code, const DequantizeStep&, Stream);
+
+}  // namespace pccl::kernels::cuda

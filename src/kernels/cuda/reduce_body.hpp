@@ -1,0 +1,53 @@
+// What one thread of `threads` does of a reduction on a GPU. Memory is aligned to its elements.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cuda/elements.hpp"
+
+namespace pccl::kernels::cuda {
+
+inline constexpr std::size_t vector_bytes = 16;  // of a load or a store, where all is aligned to it
+
+template <typename Stored>
+struct alignas(vector_bytes) Vector {
+  static constexpr std::size_t count = vector_bytes / sizeof(Stored);
+  Stored lanes[count];
+};
+
+template <DataType type, RedOp op, bool vectors>
+PCCL_ANYWHERE inline void reduce_part(void* out_data, const void* a_data, const void* b_data,
+                                      std::size_t count, std::size_t thread, std::size_t threads) {
+  using Element = ElementOf<type>;
+  using Stored = typename Element::Stored;
+  auto* const out = static_cast<Stored*>(out_data);
+  const auto* const a = static_cast<const Stored*>(a_data);
+  const auto* const b = static_cast<const Stored*>(b_data);
+  std::size_t done = 0;
+  if constexpr (vectors) {
+    using V = Vector<Stored>;
+    const std::size_t whole = count / V::count;
+    for (std::size_t i = thread; i < whole; i += threads) {
+      V x = reinterpret_cast<const V*>(a)[i];
+      const V y = reinterpret_cast<const V*>(b)[i];
+      for (std::size_t lane = 0; lane < V::count; ++lane)
+        x.lanes[lane] = Element::template combine<op>(x.lanes[lane], y.lanes[lane]);
+      reinterpret_cast<V*>(out)[i] = x;
+    }
+    done = whole * V::count;
+  }
+  for (std::size_t i = done + thread; i < count; i += threads)
+    out[i] = Element::template combine<op>(a[i], b[i]);
+}
+
+template <DataType type>
+PCCL_ANYWHERE inline void average_part(void* data, std::size_t count, std::uint32_t world_size,
+                                       std::size_t thread, std::size_t threads) {
+  using Element = ElementOf<type>;
+  auto* const elements = static_cast<typename Element::Stored*>(data);
+  for (std::size_t i = thread; i < count; i += threads)
+    elements[i] = Element::average(elements[i], world_size);
+}
+
+}  // namespace pccl::kernels::cuda

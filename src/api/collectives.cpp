@@ -8,6 +8,7 @@
 #include "api/quantization.hpp"
 #include "api/reduce_request.hpp"
 #include "base/limits.hpp"
+#include "device/place.hpp"
 
 namespace pccl::api {
 
@@ -37,6 +38,10 @@ Answer check_reduce(const void* send, void* receive, const pcclReduceDescriptor_
   if (descriptor->count > 0 && (send == nullptr || receive == nullptr))
     return invalid_argument(send == nullptr ? "the send buffer is NULL"
                                             : "the receive buffer is NULL");
+  for (const auto& [what, buffer] : {std::pair{"send", send}, {"receive", receive}})
+    if (descriptor->count > 0 && device::place_of(buffer) == device::Place::cuda)
+      return invalid_argument(std::string("the ") + what +
+                              " buffer is memory of a GPU; this build takes host memory only");
 
   request.send = send;
   request.receive = receive;

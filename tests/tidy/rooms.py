@@ -40,7 +40,7 @@ class Include(NamedTuple):
 
 
 def sources(root):
-    return sorted(path for path in (root / "src").rglob("*") if path.suffix in (".hpp", ".h", ".cpp", ".inl"))
+    return sorted(path for path in (root / "src").rglob("*") if path.suffix in (".hpp", ".h", ".cpp", ".inl", ".cu", ".cuh"))
 
 
 def room_of(root, path):

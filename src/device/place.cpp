@@ -1,0 +1,70 @@
+#include "device/place.hpp"
+
+#if !defined(__linux__)  // where CUDA's driver is not
+
+namespace pccl::device {
+
+Place place_of(const void*) {
+  return Place::host;
+}
+
+}  // namespace pccl::device
+
+#else
+
+#include <dlfcn.h>
+#include <link.h>
+
+#include <atomic>
+#include <cstdint>
+
+namespace pccl::device {
+
+namespace {
+
+// Of CUDA's driver API, whose numbers are fixed: no header is needed, and nothing is linked.
+using PointerGetAttribute = int (*)(void* value, int attribute, std::uintptr_t pointer);
+constexpr int memory_type_attribute = 2, is_managed_attribute = 8;
+constexpr unsigned device_memory = 2;
+
+// How many libraries this process has ever loaded.
+std::uint64_t loads() {
+  std::uint64_t count = 0;
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void* out) {
+        *static_cast<std::uint64_t*>(out) = info->dlpi_adds;
+        return 1;
+      },
+      &count);
+  return count;
+}
+
+// The driver's function, once somebody has loaded the driver. It stays loaded from then on.
+PointerGetAttribute pointer_get_attribute() {
+  static std::atomic<PointerGetAttribute> found{nullptr};
+  static std::atomic<std::uint64_t> looked_after{0};
+  if (const PointerGetAttribute function = found) return function;
+  const std::uint64_t now = loads();
+  if (looked_after == now) return nullptr;
+  if (void* const driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD))
+    found = reinterpret_cast<PointerGetAttribute>(dlsym(driver, "cuPointerGetAttribute"));
+  looked_after = now;
+  return found;
+}
+
+}  // namespace
+
+Place place_of(const void* at) {
+  const PointerGetAttribute ask = pointer_get_attribute();
+  if (ask == nullptr) return Place::host;
+  const auto address = reinterpret_cast<std::uintptr_t>(at);
+  unsigned type = 0, managed = 0;
+  // An error: memory that CUDA knows nothing of.
+  if (ask(&type, memory_type_attribute, address) != 0 || type != device_memory) return Place::host;
+  if (ask(&managed, is_managed_attribute, address) == 0 && managed != 0) return Place::host;
+  return Place::cuda;
+}
+
+}  // namespace pccl::device
+
+#endif

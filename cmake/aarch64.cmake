@@ -1,5 +1,5 @@
 # Cross-compiles for AArch64 on Debian and runs what it builds with qemu (preset `aarch64`, docs/testing.md). The
-# libraries come from a folder that scripts/aarch64_root.sh fills; nothing of them is installed here.
+# libraries come from a folder that scripts/package_root.sh fills; nothing of them is installed here.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc-12)

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Builds what is for GPUs and runs its tests and benchmarks, on a machine with a GPU, which may be without internet.
+#
+#   scripts/gpu_check.sh prepare    where there is internet (Debian, Ubuntu): packages to take along, into build/gpu-root
+#   scripts/gpu_check.sh            where the GPU is, with nvcc, a C++ compiler, CMake and Ninja
+#
+# Logs and figures go to the folder $OUT, or build/gpu-results. Ends with a line for each check, and with exit code 0 only if
+# none has failed.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+root=build/gpu-root
+
+case ${1:-check} in
+  prepare) exec scripts/package_root.sh amd64 "$root" ;;
+  check) ;;
+  *) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2 ;;
+esac
+
+out=${OUT:-build/gpu-results}
+mkdir -p "$out"
+summary=()
+failed=0
+
+# Runs a command; its output goes to a log, and the end of it to the terminal.
+check() {
+  local name=$1 began=$SECONDS verdict=ok
+  shift
+  "$@" > "$out/$name.log" 2>&1 < /dev/null || { verdict="FAILED ($?)"; failed=1; }
+  tail -n 30 "$out/$name.log"
+  summary+=("$(printf '%-12s %-12s %4s s' "$name" "$verdict" $((SECONDS - began)))")
+  [ "$verdict" = ok ]
+}
+
+finish() {
+  printf '\n=== %s\n' "$(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2> /dev/null || echo "no nvidia-smi")"
+  printf '%s\n' "${summary[@]}" | tee "$out/summary.txt"
+  exit $failed
+}
+
+architecture=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2> /dev/null | head -n 1 | tr -d .)
+configure=(cmake -S . -B build/gpu -G Ninja -DCMAKE_BUILD_TYPE=Release -DPCCL_BUILD_CUDA_SUPPORT=ON
+  -DCMAKE_CUDA_ARCHITECTURES="${architecture:-90}" -DPCCL_EMBED_DEPENDENCIES=ON -DPCCL_BUILD_TOOLS=OFF -DPCCL_BUILD_EXAMPLES=OFF)
+if [ -d "$root" ]; then
+  here=$(cd "$root" && pwd)
+  configure+=(-DCMAKE_PREFIX_PATH="$here/usr" -DCMAKE_LIBRARY_ARCHITECTURE=x86_64-linux-gnu
+    -DCMAKE_CXX_FLAGS="-isystem $here/usr/include" -DCMAKE_CUDA_FLAGS="-isystem $here/usr/include")
+fi
+check gpu nvidia-smi -L # without one the rest is built all the same, and skipped
+check configure "${configure[@]}" || finish
+check build cmake --build build/gpu --target kernels_cuda_test cuda_perf || finish
+tests=build/gpu/tests/kernels/kernels_cuda_test
+check numerics "$tests"
+if command -v compute-sanitizer > /dev/null; then
+  for tool in memcheck racecheck; do
+    check "$tool" compute-sanitizer --tool "$tool" --error-exitcode 1 "$tests" \
+      --gtest_filter='Cuda/OnAGpu.Reduces*:Cuda/OnAGpu.Averages*:Cuda/OnAGpu.D*'
+  done
+fi
+check cuda_perf build/gpu/benchmarks/cuda_perf
+finish

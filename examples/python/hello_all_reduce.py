@@ -46,10 +46,12 @@ def main() -> None:
         subprocess.Popen([sys.executable, __file__, "--join", "127.0.0.1:48148", "--peers", str(options.peers)])
         for _ in range(options.peers - 1)
     ]
-    peer("127.0.0.1:48148", options.peers)
-    for process in others:
-        process.wait()
-    master.interrupt()
+    try:
+        peer("127.0.0.1:48148", options.peers)
+        for process in others:
+            process.wait()
+    finally:
+        master.interrupt()  # else this process would go on as a master
 
 
 if __name__ == "__main__":

@@ -263,9 +263,11 @@ PCCL_EXPORT pcclResult_t pcclCreateCommunicator(const pcclCommCreateParams_t *pa
 
 /* Names the cohort of this peer: peers that are admitted to the run together, or not yet, in whatever groups
  * (the ranks of a sharded replica, say). A master lets nobody of them in before `size` peers that name the
- * same `cohort` are there, and does not count them as pending; who comes after its cohort was admitted (for a
- * member that was lost meanwhile) is admitted alone. Groups that hold different shared states at their first
- * sync, with no majority, all take that of the same cohort. Call it before pcclConnect.
+ * same `cohort` are there, and does not count them as pending; those in the run count, so that another one may
+ * come for a member that has left. When a member is lost (not when it leaves), the others are removed as well:
+ * they may hang in a call of another library, and the run would wait for them. Groups that hold different
+ * shared states at their first sync, with no majority, all take that of the same cohort. Call it before
+ * pcclConnect.
  *   cohort   the same at all its members and at nobody else: draw it at random for each start. 0: none.
  *   size     members, 1 to 4096.
  *   errors   pcclInvalidArgument: NULL, size out of range. pcclInvalidUsage: connecting or connected. */

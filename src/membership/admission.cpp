@@ -53,6 +53,19 @@ std::set<Group> MasterMachine::send_back_incomplete_cohorts() {
   return affected;
 }
 
+// The others of a cohort can do nothing without a member that is lost, and may not even know: they
+// wait for it elsewhere, and the run for them. Who leaves on purpose takes nobody along.
+void MasterMachine::remove_broken_cohorts() {
+  while (!broken_cohorts_.empty()) {
+    const auto [cohort, why] = *broken_cohorts_.begin();
+    std::vector<PeerId> out;
+    for (const auto& [id, peer] : peers_)
+      if (peer.accepted && peer.cohort.id == cohort) out.push_back(id);
+    for (const PeerId id : out) remove(id, "its cohort is not whole any more: " + why);
+    broken_cohorts_.erase(cohort);
+  }
+}
+
 // A proposal for each group that changes, and all are installed together.
 void MasterMachine::begin_round(std::set<PeerId> candidates, std::set<Group> affected) {
   admission_ = std::move(candidates);

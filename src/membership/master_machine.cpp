@@ -16,7 +16,10 @@ MasterEffects MasterMachine::step(const MasterEvent& event, Instant now) {
   std::visit([this](const auto& what) { on(what); }, event);
   settle_when_due();
   continue_optimization();
-  evaluate_calls();
+  do {
+    remove_broken_cohorts();
+    evaluate_calls();
+  } while (!broken_cohorts_.empty());
   forget_empty_groups();
   if (!next_tick_) {
     next_tick_ = now_ + heartbeat_interval();
@@ -118,8 +121,10 @@ void MasterMachine::on_frame(Peer& peer, const wire::Message& message) {
     return on_state_described(peer, *described);
   if (const auto* measured = std::get_if<wire::PathMeasured>(&message))
     return on_path_measured(peer, *measured);
-  if (std::holds_alternative<wire::Leave>(message))
+  if (std::holds_alternative<wire::Leave>(message)) {
+    peer.leaves = true;
     return remove(peer.id, "it left the run", false);
+  }
   remove(peer.id, fmt::format("protocol error: a peer does not send {} messages",
                               wire::name_of(wire::kind_of(message))));
 }
@@ -267,6 +272,8 @@ void MasterMachine::remove(PeerId id, const std::string& why, bool tell) {
   if (removed_.size() > limits::remembered_removals) removed_.pop_front();
   if (resumption_) resumption_->reports.erase(id);
   const std::string reason = fmt::format("{} was lost: {}", peer.name(), why);
+  if (peer.accepted && peer.cohort.id != 0 && !peer.leaves)
+    broken_cohorts_.try_emplace(peer.cohort.id, reason);
   if (peer.accepted) {
     recover(peer.group, reason);
     if (const auto group = groups_.find(peer.group); group != groups_.end())

@@ -81,6 +81,7 @@ class MasterMachine {
     Endpoint p2p, state;
     PeerId formerly;  // its name under a master that is gone
     Cohort cohort;
+    bool leaves = false;  // on purpose
     bool accepted = false;
     Instant heard;
     std::optional<wire::Call> call;
@@ -245,6 +246,7 @@ class MasterMachine {
   void start_admission();
   std::set<PeerId> candidates() const;
   std::set<Group> send_back_incomplete_cohorts();
+  void remove_broken_cohorts();
   void begin_round(std::set<PeerId> candidates, std::set<Group> affected);
   void continue_admission();
   void propose_admission(Group group);
@@ -374,9 +376,10 @@ class MasterMachine {
   Term run_;         // of the master that began the run
   std::optional<Instant> opens_;  // to newcomers
   std::optional<Resumption> resumption_;
-  bool resumed_ = false;                                // it is over: who comes back now is late
-  bool to_remember_ = false;                            // who is accepted has changed
-  std::deque<std::pair<PeerId, std::string>> removed_;  // lately, and why
+  bool resumed_ = false;                                 // it is over: who comes back now is late
+  bool to_remember_ = false;                             // who is accepted has changed
+  std::deque<std::pair<PeerId, std::string>> removed_;   // lately, and why
+  std::map<std::uint64_t, std::string> broken_cohorts_;  // in this step: who was lost, and why
   bool someone_left_ = false;
   std::optional<std::set<PeerId>> admission_;  // a round is on: its candidates
   std::set<Group> admission_groups_;           // with a proposal in this round

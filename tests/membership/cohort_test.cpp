@@ -84,12 +84,26 @@ TEST_F(Cohorts, WaitAgainWhenOneIsLostOnTheWayIn) {
   EXPECT_TRUE(is_in(first) && is_in(again));
 }
 
-TEST_F(Cohorts, LetAMissingOneInAlone) {
+TEST_F(Cohorts, GoWithTheOneThatIsLost) {
   const std::uint64_t member = bench.join(), elsewhere = bench.join(Group{1});
   const std::uint64_t first = greet(5, 2), second = greet(5, 2, Group{1});
   update({member, elsewhere});
   ASSERT_TRUE(is_in(first) && is_in(second));
-  bench.close(second);
+  bench.forget_what_was_sent();
+  bench.call(wire::CallKind::peers_pending, {member, elsewhere});
+  bench.pass_alive(2 * test::peer_timeout, {second});
+  EXPECT_NE(bench.removal(first).find("its cohort is not whole any more: peer"), std::string::npos)
+      << bench.removal(first);
+  EXPECT_EQ(bench.machine().counts().global_world_size, 2u);
+  EXPECT_EQ(bench.sent<wire::CallResult>(member).size(), 1u) << "they wait for nobody";
+}
+
+TEST_F(Cohorts, StayWhenOneLeavesOnPurposeAndLetAnotherOneIn) {
+  const std::uint64_t member = bench.join(), elsewhere = bench.join(Group{1});
+  const std::uint64_t first = greet(5, 2), second = greet(5, 2, Group{1});
+  update({member, elsewhere});
+  ASSERT_TRUE(is_in(first) && is_in(second));
+  bench.frame(second, wire::Leave{});
   bench.links_stand();
   const std::uint64_t instead = greet(5, 2, Group{1});
   update({member, elsewhere, first});

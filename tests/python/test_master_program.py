@@ -64,6 +64,22 @@ def test_an_address_of_no_use(address):
         assert address in child.errors() and "Traceback" not in child.errors()
 
 
+def test_options_win_over_the_environment():
+    with Child(
+        "-m", "pccl.master", "--listen-address", free_address(), "--log-level", "INFO", PCCL_LOG_LEVEL="NONE"
+    ) as child:
+        child.expect("The master listens")
+        child.process.terminate()
+        assert child.end() == 0
+        assert "INFO: the master listens" in child.errors()
+
+
+@pytest.mark.parametrize("option", [["--peer-timeout", "soon"], ["--log-level", "LOUD"], ["--state-file"]])
+def test_an_option_of_no_use(option):
+    with Child("-m", "pccl.master", *option) as child:
+        assert child.end() == 2
+
+
 def test_an_unknown_option():
     with Child("-m", "pccl.master", "--listen", "a", "b") as child:
         assert child.end() == 2

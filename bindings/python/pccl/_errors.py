@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import operator
 
 
 class Result(enum.Enum):
@@ -63,6 +64,13 @@ class InvalidTypeError(TypeError, InvalidValueError):
 def require(condition: bool, message: str) -> None:
     if not condition:
         raise InvalidValueError(message)
+
+
+def require_whole(value: object, name: str, at_least: int) -> int:
+    """The value, when it is a whole number of some kind, and not less."""
+    require_type(hasattr(value, "__index__") and not isinstance(value, bool), f"{name} is {value!r}, not a whole number")
+    require(operator.index(value) >= at_least, f"{name} is {value}")
+    return operator.index(value)
 
 
 def require_type(condition: bool, message: str) -> None:

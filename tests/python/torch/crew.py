@@ -80,6 +80,9 @@ class Peer:
         if self._process.exitcode is None:
             raise TimeoutError(f"process {self._process.pid} does not end")
 
+    def freeze(self) -> None:
+        os.kill(self._process.pid, signal.SIGSTOP)
+
     def thaw(self) -> None:
         os.kill(self._process.pid, signal.SIGCONT)
 

@@ -7,10 +7,18 @@ import torch
 from pccl import DataType, QuantizationAlgorithm, QuantizationOptions
 from torch import nn
 
+NO_QUANTIZATION = QuantizationOptions(DataType.UINT8, QuantizationAlgorithm.NONE)
 NOBODY = "127.0.0.1:1"  # no master: an argument is refused before anybody connects
 
 DILOCO = [
     ({"sync_every": 0}, "sync_every is 0"),
+    ({"sync_every": 1.5}, "sync_every is 1.5, not a whole number"),
+    ({"min_peers": "2"}, "min_peers is '2', not a whole number"),
+    ({"ranks_per_replica": True}, "ranks_per_replica is True, not a whole number"),
+    ({"checkpoint": {"round": -1, "tensors": {}}}, r"checkpoint\['round'\] is -1"),
+    ({"outer_lr": float("nan")}, "outer_lr is nan"),
+    ({"outer_momentum": "0.9"}, "outer_momentum is '0.9'"),
+    ({"quantization": NO_QUANTIZATION, "error_feedback": True}, "error_feedback is for quantized"),
     ({"min_peers": 0}, "min_peers is 0"),
     ({"verify_every": -1}, "verify_every is -1"),
     ({"ranks_per_replica": 0}, "ranks_per_replica is 0"),
@@ -19,6 +27,8 @@ DILOCO = [
 ]
 AVERAGE = [
     ({"admit_every": 0}, "admit_every is 0"),
+    ({"admit_every": 1.5}, "admit_every is 1.5, not a whole number"),
+    ({"steps_done": None}, "steps_done is None, not a whole number"),
     ({"min_peers": 0}, "min_peers is 0"),
     ({"verify_every": -1}, "verify_every is -1"),
     ({"ranks_per_replica": 0}, "ranks_per_replica is 0"),
@@ -34,7 +44,7 @@ def refuses(kind, model, options, reason):
     assert isinstance(refused.value, AssertionError)  # what PCCL 1.0 raised
 
 
-@pytest.mark.parametrize("options, reason", DILOCO, ids=[next(iter(options)) for options, _ in DILOCO])
+@pytest.mark.parametrize("options, reason", DILOCO, ids=[str(options) for options, _ in DILOCO])
 def test_diloco(options, reason):
     refuses(pccl.torch.DiLoCo, nn.Linear(1, 1), {"sync_every": 1, **options}, reason)
 
@@ -44,7 +54,17 @@ def test_average_gradients(options, reason):
     refuses(pccl.torch.AverageGradients, nn.Linear(1, 1), options, reason)
 
 
-@pytest.mark.parametrize("kind, options", [(pccl.torch.DiLoCo, {"sync_every": 1}), (pccl.torch.AverageGradients, {})])
+BOTH = pytest.mark.parametrize("kind, options", [(pccl.torch.DiLoCo, {"sync_every": 1}), (pccl.torch.AverageGradients, {})])
+
+
+@BOTH
+def test_an_address_is_no_communicator(kind, options):
+    model = nn.Linear(1, 1)
+    with pytest.raises(TypeError, match="communicator is a str"):
+        kind(model, torch.optim.SGD(model.parameters(), lr=0.1), NOBODY, **options)
+
+
+@BOTH
 def test_nothing_to_train(kind, options):
     refuses(kind, nn.Linear(1, 1).requires_grad_(False), options, "no parameter that requires a gradient")
 

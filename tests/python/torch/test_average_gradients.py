@@ -252,6 +252,22 @@ def test_a_parameter_of_later_is_an_error(crew):
             optimizer.step()
 
 
+def test_sparse_gradients_are_an_error(crew):
+    model = nn.Embedding(4, 2, sparse=True)
+    optimizer = O.SGD(model.parameters(), lr=0.1)
+    with average_gradients(crew, model, optimizer):
+        model(torch.tensor([1])).sum().backward()
+        with pytest.raises(ValueError, match="gradients of weight are sparse"):
+            optimizer.step()
+
+
+def test_an_optimizer_of_sparse_gradients_is_an_error(crew):
+    model = nn.Embedding(4, 2, sparse=True)
+    with pytest.raises(ValueError, match="SparseAdam wants sparse gradients"):
+        with average_gradients(crew, model, O.SparseAdam(model.parameters())):
+            pass
+
+
 def test_a_fused_optimizer_under_a_grad_scaler_is_an_error(crew):
     """It would unscale each peer's share of the average by that peer's factor."""
     model = nn.Linear(2, 2)

@@ -4,7 +4,7 @@ import bodies
 import pytest
 import tasks
 import torch
-from crew import Failed, together
+from crew import Crew, Failed, together
 from plain import plain_diloco
 
 RANKS = 2
@@ -158,6 +158,29 @@ def test_one_rank_dies_and_its_replica_with_it(replica, address):
     two[1].kill()
     results(one)
     assert together(one, bodies.world_size) == [1, 1]
+
+
+def test_a_frozen_rank_holds_up_no_other_replica(tmp_path):
+    """Its sister waits for it in a collective of gloo, with a seat in the run, and knows of nothing."""
+    with Crew(PCCL_PEER_TIMEOUT="2") as crew:
+        made = []
+        for number in range(2):
+            ranks = crew.hire(RANKS)
+            for rank, peer in enumerate(ranks):
+                peer.start(bodies.be_a_rank, crew.address, rank, RANKS, str(tmp_path / f"replica{number}"))
+            for peer in ranks:
+                peer.result()
+            made.append(ranks)
+        one, two = made
+        for seed, ranks in enumerate((one, two)):
+            join(ranks, crew.address, seed=seed, min_peers=2)
+        results(one, two)
+        two[1].freeze()
+        for peer in [*one, two[0]]:
+            peer.start(bodies.train_rounds, 2)
+        results(one)
+        assert together(one, bodies.world_size) == [1, 1]
+        assert not two[0].is_done()  # in gloo
 
 
 def test_a_rank_does_not_come_back_alone(replica, address):

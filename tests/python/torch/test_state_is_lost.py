@@ -61,6 +61,23 @@ def test_while_one_comes_back(crew, address):
     assert back.call(bodies.train_rounds)[0].round == 4
 
 
+@BOTH
+def test_who_has_trained_goes_before_who_waits_for_company(crew, address, overlap):
+    """Though it comes second, from a run that is over."""
+    trained, fresh = crew.hire(2)
+    options = {"overlap": overlap, "verify_every": 1}
+    begin([trained], bodies.join, address, **options)
+    trained.call(bodies.train_rounds, 3)
+    trained.call(bodies.leave)
+    fresh.call(bodies.prepare, address, connect=True)
+    fresh.start(bodies.join, address, seed=5, min_peers=2, **options)
+    trained.start(bodies.train_rounds)
+    assert fresh.result() == 3
+    trained.result()
+    together([trained, fresh], bodies.train_rounds, 2)
+    same([trained, fresh])
+
+
 def test_of_the_gradients_run(crew, address):
     only, late = crew.hire(2)
     begin([only], bodies.join_average, address)

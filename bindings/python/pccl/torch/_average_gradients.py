@@ -21,7 +21,7 @@ import torch
 from pccl._communicator import Communicator, ErrorFeedback
 from pccl._descriptors import QuantizationOptions
 from pccl._enums import ReduceOp
-from pccl._errors import require
+from pccl._errors import require, require_type, require_whole
 from pccl.torch._flat import FlatTensors, persistent_buffers
 from pccl.torch._meeting import Meeting
 from pccl.torch._optimizer_state import NamedState
@@ -107,7 +107,9 @@ class AverageGradients:
         steps_done: int = 0,
         on_step: Optional[Callable[[StepReport], None]] = None,
     ) -> None:
-        require(admit_every > 0, f"admit_every is {admit_every}")
+        require_whole(admit_every, "admit_every", 1)
+        require_whole(steps_done, "steps_done", 0)
+        require_type(isinstance(communicator, Communicator), f"communicator is a {type(communicator).__name__}")
         self._quantization = quantization_options(quantization)
         require(
             not error_feedback or self._quantization is not None, "error_feedback is for quantized gradients"
@@ -135,7 +137,6 @@ class AverageGradients:
         self._meeting = Meeting(
             self._seat, kind, min_peers, verify_every, rejoin, self._shared_tensors, self._optimizer_state.taken_over
         )
-        require(steps_done >= 0, f"steps_done is {steps_done}")
         if steps_done > 0:
             self._meeting.resume(steps_done)
         self._set_aside: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -201,6 +202,8 @@ class AverageGradients:
     def _require_averageable(self, named: dict[str, torch.Tensor]) -> None:
         missing = [name for name, parameter in named.items() if parameter.requires_grad and parameter.grad is None]
         require(not missing, f"no gradient of {', '.join(missing[:8])}")
+        sparse = [name for name, p in named.items() if p.grad is not None and p.grad.layout != torch.strided]
+        require(not sparse, f"gradients of {', '.join(sparse[:8])} are sparse, which are not averaged")
         known = set(named.values())
         strangers = [p for p in self._stepped() if p.grad is not None and p not in known]
         require(not strangers, f"{len(strangers)} parameters of the optimizer, which came later, would step alone")

@@ -31,7 +31,7 @@ import torch
 
 from pccl._communicator import Communicator
 from pccl._descriptors import QuantizationOptions
-from pccl._errors import require
+from pccl._errors import require, require_type, require_whole
 from pccl.torch._meeting import Meeting
 from pccl.torch._outer_model import OuterModel
 from pccl.torch._outer_step import OuterStep
@@ -131,7 +131,8 @@ class DiLoCo:
         checkpoint: Optional[dict[str, Any]] = None,
         on_round: Optional[Callable[[RoundReport], None]] = None,
     ) -> None:
-        require(sync_every > 0, f"sync_every is {sync_every}")
+        require_whole(sync_every, "sync_every", 1)
+        require_type(isinstance(communicator, Communicator), f"communicator is a {type(communicator).__name__}")
         options = quantization_options(quantization)
         require(not error_feedback or options is not None, "error_feedback is for quantized pseudo-gradients")
         self.model = model
@@ -154,7 +155,7 @@ class DiLoCo:
         self._in_flight: Optional[InBackground] = None
         self._inner_steps = 0
         if checkpoint is not None:
-            self._meeting.resume(checkpoint["round"])
+            self._meeting.resume(require_whole(checkpoint["round"], "checkpoint['round']", 0))
             self._outer.load_state_dict(checkpoint["tensors"])
         self._report = RoundReport(0, 0)
         with torch.no_grad(), self._leaving_on_error():
@@ -187,6 +188,7 @@ class DiLoCo:
         its report.
 
         Whatever it raises, Ctrl-C included, this peer has left the run, and joins anew when it goes on (with ``rejoin``).
+        What ``on_round`` raises comes after the round: the peer is still in the run.
 
         Raises:
             RemovedFromRun: with ``rejoin=False``: the run goes on without this peer.
@@ -268,6 +270,7 @@ class DiLoCo:
         self._outer.hand_out(self._spare)
         self._change, self._spare = self._spare, self._change
         self._in_flight = InBackground(self._seat, self._averaging, self._change)
+        self._in_flight.start()
 
     def _wait_for_averaging(self) -> bool:
         """Whether newcomers wait."""

@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 import torch
 
-from pccl._errors import require
+from pccl._errors import require_whole
 from pccl.torch._flat import Named
 from pccl.torch._seat import PAUSE_WHILE_WAITING_S, RemovedFromRun, Seat, Traffic
 
 _ATTEMPTS_TO_JOIN = 3
 # Revisions that a peer offers before its first synchronization: whoever has a state goes before those who have none.
-_FRESH, _FROM_A_CHECKPOINT = 0, 1
+_FRESH, _HAS_A_STATE = 0, 1
 _log = logging.getLogger("pccl")
 
 
@@ -40,8 +40,8 @@ class Meeting:
         tensors: Callable[[], Named],
         taken_over: Callable[[], None] = lambda: None,
     ) -> None:
-        require(min_peers > 0, f"min_peers is {min_peers}")
-        require(verify_every >= 0, f"verify_every is {verify_every}")
+        require_whole(min_peers, "min_peers", 1)
+        require_whole(verify_every, "verify_every", 0)
         self._seat = seat
         self._kind = f"{kind} verify_every={verify_every}"
         self._verify_every = verify_every
@@ -69,7 +69,7 @@ class Meeting:
     def resume(self, done: int) -> None:
         """Before `join`: this peer has a state already."""
         self.done = done
-        self._revision = _FROM_A_CHECKPOINT
+        self._revision = _HAS_A_STATE
 
     def join(self) -> None:
         """Takes the seat and the state. Who is removed meanwhile (it was frozen, say, or whoever gave it the state has
@@ -77,7 +77,7 @@ class Meeting:
         for attempt in range(1, _ATTEMPTS_TO_JOIN + 1):
             try:
                 self._seat.take()
-                self._begin(attempt)
+                self._begin()
                 return
             except RemovedFromRun as removed:
                 self._seat.leave()
@@ -93,17 +93,15 @@ class Meeting:
         elif self._verify_every and self.done % self._verify_every == 0:
             self._synchronize(self._revision + 1)
 
-    def _begin(self, attempt: int) -> None:
+    def _begin(self) -> None:
         """Who lets this peer in is past its admission: so is this peer.
 
-        It offers the revision that it has, which is behind that of a run that goes on: a newcomer takes over a state
-        and never gives one. Among peers that begin a run anew it counts. One that comes from another run may be ahead
-        of this one, which then removes it: the next time it comes with the least that is a state.
+        It has a state or none: whoever has trained before, in this run or another one, or comes with a checkpoint, goes
+        before those who have not. A run that has begun takes neither.
         """
-        keeps_its_own = attempt == 1 or self._seat.admitted == 1
-        self._synchronize(self._revision if keeps_its_own else min(self._revision, _FROM_A_CHECKPOINT), joining=True)
+        self._synchronize(min(self._revision, _HAS_A_STATE), joining=True)
         # No all-reduce asks who waits: it could fail in one group of a grid and not in the others.
-        while not self._begun and self._seat.admitted < self._min_peers:
+        while not self._begun and self._seat.present() < self._min_peers:
             time.sleep(PAUSE_WHILE_WAITING_S)
             self._seat.admit()
             self._synchronize(self._revision)  # nothing has happened since

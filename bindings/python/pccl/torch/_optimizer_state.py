@@ -77,4 +77,7 @@ def state_after_a_step(optimizer: torch.optim.Optimizer) -> _State:
     except TypeError as error:
         require("closure" not in str(error), f"{type(optimizer).__name__} steps with a closure only: {error}")
         raise
+    except RuntimeError as error:
+        require("dense gradients" not in str(error), f"{type(optimizer).__name__} wants sparse gradients: {error}")
+        raise
     return {own: trial.state[twin] for own, twin in zip(ours, theirs) if twin in trial.state}

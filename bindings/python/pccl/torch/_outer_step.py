@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import torch
+
+from pccl._errors import require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +21,12 @@ class OuterStep:
     lr: float = 0.7
     momentum: float = 0.9
     nesterov: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "momentum"):
+            value = getattr(self, name)
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            require(is_number and math.isfinite(value), f"outer_{name} is {value!r}")
 
     def apply(self, parameters: torch.Tensor, velocity: torch.Tensor, gradient: torch.Tensor) -> None:
         """Changes all three; the gradient is scratch afterwards.

@@ -31,8 +31,10 @@ def quantization_options(wish: Union[str, QuantizationOptions, None]) -> Optiona
     Raises:
         ValueError: another name.
     """
-    if wish is None or isinstance(wish, QuantizationOptions):
-        return wish
+    if isinstance(wish, QuantizationOptions):
+        return None if wish.algorithm is QuantizationAlgorithm.NONE else wish
+    if wish is None:
+        return None
     if wish not in _BY_NAME:
         raise InvalidValueError(f"quantization '{wish}' is none of {', '.join(_BY_NAME)}")
     return QuantizationOptions(*_BY_NAME[wish])

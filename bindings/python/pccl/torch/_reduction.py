@@ -71,6 +71,8 @@ class InBackground:
         self._error: Optional[BaseException] = None
         # A peer that ends leaves the run; what is in flight need not keep its process.
         self._thread = threading.Thread(target=self._run, name="pccl-averaging", daemon=True)
+
+    def start(self) -> None:
         self._thread.start()
 
     def _run(self) -> None:
@@ -90,4 +92,5 @@ class InBackground:
     def abandon(self) -> None:
         """Leaves the run, so that what is in flight ends; nobody waits for its outcome any more."""
         self._seat.communicator.close()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()

@@ -15,7 +15,7 @@ import torch
 from pccl._communicator import Communicator, ErrorFeedback
 from pccl._descriptors import QuantizationOptions
 from pccl._enums import Attribute, ReduceOp
-from pccl._errors import PCCLError, Result, require
+from pccl._errors import PCCLError, Result, require_whole
 from pccl._shared_state import SharedState, TensorInfo
 from pccl.torch._flat import Named
 from pccl.torch._progress import shown
@@ -53,7 +53,7 @@ class Seat:
     """
 
     def __init__(self, communicator: Communicator, ranks_per_replica: int = 1) -> None:
-        require(ranks_per_replica > 0, f"ranks_per_replica is {ranks_per_replica}")
+        require_whole(ranks_per_replica, "ranks_per_replica", 1)
         self.communicator = communicator
         self.ranks_per_replica = ranks_per_replica
         self._was_in = False
@@ -65,6 +65,11 @@ class Seat:
         if not self.communicator.is_connected():
             return 0
         return self.communicator.get_attribute(Attribute.LOCAL_WORLD_SIZE)
+
+    def present(self) -> int:
+        """Peers of the group as of the last synchronization, which may have removed some: the same number on all. In a
+        grid it could differ between the groups, and those of the last admission count."""
+        return self.world_size() if self.ranks_per_replica == 1 else self.admitted
 
     def take(self) -> None:
         """Connects, unless the application has."""

@@ -25,6 +25,7 @@ if(NOT CMAKE_CUDA_COMPILER OR CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 12)
 endif()
 find_package(CUDAToolkit REQUIRED)
 set(PCCL_CUDA ON)
+message(STATUS "Kernels for GPUs: compiled for their tests; libpccl does not take memory of a GPU yet")
 
 # Machine code from Turing (CUDA 12: Volta) to Hopper, and for what comes after it the text from which a driver makes it.
 if(chosen_architectures)

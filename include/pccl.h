@@ -266,8 +266,8 @@ PCCL_EXPORT pcclResult_t pcclCreateCommunicator(const pcclCommCreateParams_t *pa
  * same `cohort` are there, and does not count them as pending; those in the run count, so that another one may
  * come for a member that has left. When a member is lost (not when it leaves), the others are removed as well:
  * they may hang in a call of another library, and the run would wait for them. Groups that hold different
- * shared states at their first sync, with no majority, all take that of the same cohort. Call it before
- * pcclConnect.
+ * shared states at their first sync, with no majority, all take that of the same cohort. A master that was
+ * started again does not know the cohorts of the peers that come back to it. Call it before pcclConnect.
  *   cohort   the same at all its members and at nobody else: draw it at random for each start. 0: none.
  *   size     members, 1 to 4096.
  *   errors   pcclInvalidArgument: NULL, size out of range. pcclInvalidUsage: connecting or connected. */

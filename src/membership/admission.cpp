@@ -20,7 +20,7 @@ void MasterMachine::start_admission() {
 }
 
 // Who waits and may come in: without a cohort, or of one that has all its members. Those that are
-// in the run already count, for a member that was lost while the others were admitted.
+// in the run already count, so that another one may come for a member that has left.
 std::set<PeerId> MasterMachine::candidates() const {
   struct Present {
     std::uint32_t members = 0, wanted = 0;

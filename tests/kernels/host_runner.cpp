@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cstring>
-#include <utility>
 
 #define XXH_INLINE_ALL  // for the secret
 #include <xxhash.h>
@@ -61,17 +60,9 @@ class HostDigestTeam {
 // Calls f.operator()<type, code>().
 template <typename F>
 void with_coder(const Quantization& q, F f) {
-  const auto with_code = [&]<DataType type>() {
-    [&]<std::size_t... codes>(std::index_sequence<codes...>) {
-      (...,
-       (q.code == static_cast<Code>(codes) ? f.template operator()<type, static_cast<Code>(codes)>()
-                                           : void()));
-    }(std::make_index_sequence<code_count>{});
-  };
-  if (q.type == DataType::float16) return with_code.template operator()<DataType::float16>();
-  if (q.type == DataType::bfloat16) return with_code.template operator()<DataType::bfloat16>();
-  if (q.type == DataType::float32) return with_code.template operator()<DataType::float32>();
-  with_code.template operator()<DataType::float64>();
+  cuda::with_float_type(q.type, [&]<DataType type>() {
+    cuda::with_code(q.code, [&]<Code code>() { f.template operator()<type, code>(); });
+  });
 }
 
 // Memory that is aligned, and then shifted.

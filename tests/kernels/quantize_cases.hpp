@@ -1,6 +1,7 @@
 // What the tests of quantization run over, and numbers in and out of buffers.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,18 @@ inline std::string told(const Quantization& q) {
   return std::string(name_of(q.type)) + " to " + std::string(name_of(q.code)) +
          (q.levels == Levels::zero_point_scale ? ", zero point" : "") + ", blocks of " +
          std::to_string(q.block_elements);
+}
+
+// Every fourth block or so of `data` becomes whatever bits can be.
+inline void make_some_blocks_wild(Bytes& data, DataType type, std::size_t block,
+                                  std::mt19937_64& random) {
+  const std::size_t count = data.size() / size_of(type);
+  const Bytes wild = random_elements(type, count, random);
+  for (std::size_t first = 0; first < count; first += block)
+    if (random() % 4 == 0)
+      std::copy_n(wild.begin() + static_cast<std::ptrdiff_t>(first * size_of(type)),
+                  std::min(block, count - first) * size_of(type),
+                  data.begin() + static_cast<std::ptrdiff_t>(first * size_of(type)));
 }
 
 struct QuantizedBytes {

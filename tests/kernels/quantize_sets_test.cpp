@@ -27,12 +27,7 @@ Bytes elements(DataType type, std::size_t count, std::size_t block, std::mt19937
     numbers[i] = normal(random) * scale + offset;
   }
   Bytes data = reference::bytes_of_numbers(type, numbers);
-  const Bytes wild = reference::random_elements(type, count, random);
-  for (std::size_t first = 0; first < count; first += block)
-    if (random() % 4 == 0)
-      std::copy_n(wild.begin() + static_cast<std::ptrdiff_t>(first * size_of(type)),
-                  std::min(block, count - first) * size_of(type),
-                  data.begin() + static_cast<std::ptrdiff_t>(first * size_of(type)));
+  reference::make_some_blocks_wild(data, type, block, random);
   return data;
 }
 

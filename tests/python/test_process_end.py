@@ -2,7 +2,7 @@
 
 import pytest
 
-from child import Child
+from child import PROGRAMS, Child
 from peers import together
 from ports import free_address
 
@@ -23,12 +23,13 @@ tensors = [array.array("d", [1.0]) * 1_000_000 for _ in peers]
 def launch(rank):
     return peers[rank].all_reduce_async(tensors[rank], tensors[rank], op=ReduceOp.SUM)
 """
-BLOCKED = """
+BLOCKED = f"""
+sys.path.insert(0, {str(PROGRAMS)!r})
+from blocked import wait_until_blocked
 arguments = dict(args=(tensors[0], tensors[0]), kwargs=dict(op=ReduceOp.SUM))
 blocked = threading.Thread(target=peers[0].all_reduce, daemon=True, **arguments)
 blocked.start()
-while not sys._current_frames()[blocked.ident].f_code.co_filename.endswith("_communicator.py"): pass
-time.sleep(0.05)
+wait_until_blocked(blocked)
 """
 ENDINGS = {
     "communicators open": "",

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 #include "base/dtype.hpp"
 #include "kernels/cuda/anywhere.hpp"
@@ -142,6 +143,31 @@ constexpr decltype(auto) with_type(DataType type, F&& f) {
       break;
   }
   return f.template operator()<DataType::float64>();
+}
+
+// The same of the floating-point types, which can be quantized.
+template <typename F>
+constexpr decltype(auto) with_float_type(DataType type, F&& f) {
+  switch (type) {
+    case DataType::float16:
+      return f.template operator()<DataType::float16>();
+    case DataType::bfloat16:
+      return f.template operator()<DataType::bfloat16>();
+    case DataType::float32:
+      return f.template operator()<DataType::float32>();
+    default:
+      break;
+  }
+  return f.template operator()<DataType::float64>();
+}
+
+// f.template operator()<code>(), which gives nothing.
+template <typename F>
+constexpr void with_code(Code code, F&& f) {
+  [&]<std::size_t... codes>(std::index_sequence<codes...>) {
+    (..., (code == static_cast<Code>(codes) ? f.template operator()<static_cast<Code>(codes)>()
+                                            : void()));
+  }(std::make_index_sequence<code_count>{});
 }
 
 template <typename F>

@@ -9,36 +9,26 @@ int quantize_type(Code code, const QuantizeStep& step, Stream stream);
 template <DataType type>
 int dequantize_type(Code code, const DequantizeStep& step, Stream stream);
 
+namespace {
+
+bool is_float(DataType type) {
+  return type >= DataType::float16;
+}
+
+}  // namespace
+
 int quantize(DataType type, Code code, const QuantizeStep& step, Stream stream) {
+  PCCL_INVARIANT(is_float(type));
   PCCL_INVARIANT(step.block_elements > 0 && step.block_elements <= most_block_elements);
   if (step.count == 0) return 0;
-  switch (type) {
-    case DataType::float16:
-      return quantize_type<DataType::float16>(code, step, stream);
-    case DataType::bfloat16:
-      return quantize_type<DataType::bfloat16>(code, step, stream);
-    case DataType::float32:
-      return quantize_type<DataType::float32>(code, step, stream);
-    default:
-      PCCL_INVARIANT(type == DataType::float64);
-      return quantize_type<DataType::float64>(code, step, stream);
-  }
+  return with_float_type(type, [&]<DataType t>() { return quantize_type<t>(code, step, stream); });
 }
 
 int dequantize(DataType type, Code code, const DequantizeStep& step, Stream stream) {
-  PCCL_INVARIANT(step.block_elements > 0);
+  PCCL_INVARIANT(is_float(type) && step.block_elements > 0);
   if (step.count == 0) return 0;
-  switch (type) {
-    case DataType::float16:
-      return dequantize_type<DataType::float16>(code, step, stream);
-    case DataType::bfloat16:
-      return dequantize_type<DataType::bfloat16>(code, step, stream);
-    case DataType::float32:
-      return dequantize_type<DataType::float32>(code, step, stream);
-    default:
-      PCCL_INVARIANT(type == DataType::float64);
-      return dequantize_type<DataType::float64>(code, step, stream);
-  }
+  return with_float_type(type,
+                         [&]<DataType t>() { return dequantize_type<t>(code, step, stream); });
 }
 
 }  // namespace pccl::kernels::cuda

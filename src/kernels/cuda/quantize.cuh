@@ -1,8 +1,6 @@
 // Quantization of one element type, for all codes; compiled once per type, since it is a lot.
 #pragma once
 
-#include <utility>
-
 #include "kernels/cuda/kernels.hpp"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/quantize_body.hpp"
@@ -26,14 +24,6 @@ __global__ void __launch_bounds__(threads_of_block) dequantize_kernel(Dequantize
   const std::size_t blocks = (step.count + step.block_elements - 1) / step.block_elements;
   for (std::size_t block = blockIdx.x; block < blocks; block += gridDim.x)
     dequantize_block<type, code>(team, step, block);
-}
-
-template <typename F>
-void with_code(Code code, F f) {
-  [&]<std::size_t... codes>(std::index_sequence<codes...>) {
-    (..., (code == static_cast<Code>(codes) ? f.template operator()<static_cast<Code>(codes)>()
-                                            : void()));
-  }(std::make_index_sequence<code_count>{});
 }
 
 template <DataType type>

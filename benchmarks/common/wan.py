@@ -2,7 +2,6 @@
 are told what to do line by line (tests/e2e/peer.cpp)."""
 
 import os
-import pathlib
 import queue
 import subprocess
 import sys

@@ -302,10 +302,6 @@ def first_parameter(me: SimpleNamespace) -> torch.Tensor:
     return next(me.model.parameters()).detach().clone()
 
 
-def buffers(me: SimpleNamespace) -> dict[str, torch.Tensor]:
-    return {name: buffer.clone() for name, buffer in me.model.named_buffers()}
-
-
 def set_lr(me: SimpleNamespace, lr: float) -> None:
     me.optimizer.param_groups[0]["lr"] = lr
 

@@ -135,6 +135,13 @@ def together(peers: Sequence[Peer], body: Callable, *arguments: Any, **options: 
     return [peer.result() for peer in peers]
 
 
+def same(peers: Sequence[Peer], body: Callable = bodies.shared) -> Any:
+    """What all of them hold, which has to be the same."""
+    states = together(peers, body)
+    assert all(state == states[0] for state in states)
+    return states[0]
+
+
 def until(is_so: Callable[[], bool], meanwhile: Callable[[], Any]) -> None:
     """Does something, with or without effect, again and again until it is so."""
     deadline = time.monotonic() + PATIENCE

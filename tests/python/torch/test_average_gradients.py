@@ -8,7 +8,7 @@ import pytest
 import tasks
 import torch
 from alone import average_gradients
-from crew import Crew, Failed, begin, together, until
+from crew import Crew, begin, same, together, until
 from torch import nn
 
 O = torch.optim
@@ -47,12 +47,6 @@ def expect_parameters(peers, model):
             torch.testing.assert_close(own, expected.detach(), rtol=1e-4, atol=1e-5)
 
 
-def same(peers):
-    states = together(peers, bodies.everything)
-    assert all(state == states[0] for state in states)
-    return states[0]
-
-
 @pytest.mark.parametrize("optimizer, settings", OPTIMIZERS, ids=IDS)
 def test_equals_one_process_and_a_newcomer_goes_on_with_the_optimizer_s_state(crew, address, optimizer, settings):
     peers = crew.hire(3)
@@ -67,25 +61,25 @@ def test_equals_one_process_and_a_newcomer_goes_on_with_the_optimizer_s_state(cr
     steps = together(peers[:2], bodies.step_until_admission)[0] - 4
     whole.steps(steps, of=2)
     assert peers[2].result() == 4 + steps
-    same(peers)
+    same(peers, bodies.everything)
     together(peers, bodies.take_steps, 4)
     whole.steps(4, of=3)
     expect_parameters(peers, whole.model)
-    same(peers)
+    same(peers, bodies.everything)
 
 
 def test_eight_peers(crew, address):
     peers = crew.hire(8)
     begin(peers, bodies.join_average, address)
     together(peers, bodies.take_steps, 2)
-    same(peers)
+    same(peers, bodies.everything)
 
 
 def test_quantized_gradients_give_the_same_bits(crew, address):
     peers = crew.hire(3)
     begin(peers, bodies.join_average, address, model=tasks.wide, quantization="uint8", error_feedback=True)
     together(peers, bodies.take_steps, 3)
-    same(peers)
+    same(peers, bodies.everything)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +113,7 @@ def test_a_newcomer_gets_parameters_that_are_not_contiguous_and_buffers(crew, ad
     peers[1].start(bodies.join_average, address, seed=5, **options)
     peers[0].call(bodies.step_until_admission)
     peers[1].result()
-    same(peers)
+    same(peers, bodies.everything)
 
 
 def test_an_optimizer_with_a_state_brings_it_along(crew, address):
@@ -132,7 +126,7 @@ def test_an_optimizer_with_a_state_brings_it_along(crew, address):
         peer.result()
     together(peers, bodies.take_steps)
     assert first.call(bodies.optimizer_steps) == second.call(bodies.optimizer_steps) == {4.0}
-    same(peers)
+    same(peers, bodies.everything)
 
 
 def test_numbers_among_the_options_are_handed_over(crew, address):
@@ -145,7 +139,7 @@ def test_numbers_among_the_options_are_handed_over(crew, address):
     second.result()
     assert second.call(bodies.lr) == 0.125
     together(peers, bodies.take_steps, 2)
-    same(peers)
+    same(peers, bodies.everything)
 
 
 # The calls of a step, and of joining.
@@ -168,7 +162,7 @@ def test_a_peer_dies_at_this_point(crew, address, call, nth):
     victim.start(bodies.join_and_step, address, last=10**9, seed=2)
     until(victim.has_ended, lambda: together(survivors, bodies.take_steps))
     together(survivors, bodies.take_steps, 2)
-    same(survivors)
+    same(survivors, bodies.everything)
 
 
 @pytest.mark.parametrize("call, nth", [("sync_shared_state", 1), ("all_reduce", 3), ("are_peers_pending", 2)])
@@ -183,9 +177,9 @@ def test_a_frozen_peer_comes_back(call, nth):
         first.call(bodies.take_steps, 3)
         victim.thaw()
         assert first.call(bodies.step_until_admission) == victim.result()
-        same([first, victim])
+        same([first, victim], bodies.everything)
         together([first, victim], bodies.take_steps, 2)
-        same([first, victim])
+        same([first, victim], bodies.everything)
 
 
 def test_a_peer_that_comes_back_takes_over_a_step_and_does_none(crew, address):
@@ -198,7 +192,7 @@ def test_a_peer_that_comes_back_takes_over_a_step_and_does_none(crew, address):
     first.call(bodies.step_until_admission)
     before, after = second.result()
     assert all(torch.equal(a, b) for a, b in zip(before, after))
-    same(peers)
+    same(peers, bodies.everything)
 
 
 def test_verifying_finds_a_peer_that_differs(crew, address):
@@ -208,7 +202,7 @@ def test_verifying_finds_a_peer_that_differs(crew, address):
     peers[1].call(bodies.disturb)
     reports = together(peers, bodies.take_steps, 2)
     assert [report[-1].replaced for report in reports] == [False, True, False]
-    same(peers)
+    same(peers, bodies.everything)
 
 
 def test_looks_for_newcomers_only_now_and_then(crew, address):
@@ -291,7 +285,7 @@ def test_a_frozen_parameter_rests_and_newcomers_come_all_the_same(crew, address)
     late.result()
     late.call(bodies.freeze_first)
     together([first, late], bodies.take_steps, 3)
-    same([first, late])
+    same([first, late], bodies.everything)
     assert torch.equal(late.call(bodies.first_parameter), resting)
 
 

@@ -6,13 +6,7 @@ import bodies
 import pytest
 import tasks
 import torch
-from crew import Failed, begin, together
-
-
-def same(peers):
-    states = together(peers, bodies.shared)
-    assert all(state == states[0] for state in states)
-    return states[0]
+from crew import Failed, begin, same, together
 
 
 def saved_and_loaded(state):

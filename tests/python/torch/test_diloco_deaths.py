@@ -4,15 +4,9 @@ import signal
 
 import bodies
 import pytest
-from crew import begin, together, until
+from crew import begin, same, together, until
 
 BOTH = pytest.mark.parametrize("overlap", [False, True], ids=["waiting", "overlap"])
-
-
-def same(peers):
-    states = together(peers, bodies.shared)
-    assert all(state == states[0] for state in states)
-    return states[0]
 
 
 @BOTH
@@ -75,7 +69,7 @@ POINTS = [
 @BOTH
 @pytest.mark.parametrize("call, nth", POINTS, ids=[f"{call}-{nth}" for call, nth in POINTS])
 def test_a_peer_dies_at_this_point(crew, address, call, nth, overlap):
-    *survivors, victim = peers = crew.hire(3)
+    *survivors, victim = crew.hire(3)
     options = {"overlap": overlap, "verify_every": 2}
     begin(survivors, bodies.join, address, **options)
     victim.call(bodies.prepare, address)

@@ -2,16 +2,9 @@
 
 import bodies
 import pytest
-from crew import begin, together
+from crew import begin, same, together
 
 BOTH = pytest.mark.parametrize("overlap", [False, True], ids=["waiting", "overlap"])
-
-
-def same(peers):
-    """What all of them hold, which has to be the same."""
-    states = together(peers, bodies.shared)
-    assert all(state == states[0] for state in states)
-    return states[0]
 
 
 @BOTH

@@ -1,5 +1,7 @@
 """Replicas that are sharded with FSDP2 over two ranks each (gloo): rank by rank, the shards are trained together."""
 
+import itertools
+
 import bodies
 import pytest
 import tasks
@@ -13,27 +15,32 @@ GRID = {"ranks_per_replica": RANKS, "model": tasks.without_buffers}
 OUTER = {"lr": 0.7, "momentum": 0.9, "nesterov": True}
 
 
+def make_replica(crew, meeting_point):
+    """Its ranks know each other, and no others yet."""
+    ranks = crew.hire(RANKS)
+    for rank, peer in enumerate(ranks):
+        peer.start(bodies.be_a_rank, crew.address, rank, RANKS, str(meeting_point))
+    for peer in ranks:
+        peer.result()
+    return ranks
+
+
 @pytest.fixture
 def replica(crew, tmp_path):
-    """Makes one: its ranks know each other, and no others yet."""
-    made = 0
-
-    def make():
-        nonlocal made
-        made += 1
-        ranks = crew.hire(RANKS)
-        for rank, peer in enumerate(ranks):
-            peer.start(bodies.be_a_rank, crew.address, rank, RANKS, str(tmp_path / f"replica{made}"))
-        for peer in ranks:
-            peer.result()
-        return ranks
-
-    return make
+    """Makes one."""
+    numbers = itertools.count()
+    return lambda: make_replica(crew, tmp_path / f"replica{next(numbers)}")
 
 
 def join(ranks, address, body=bodies.join, **options):
     for peer in ranks:
         peer.start(body, address, **GRID, **options)
+
+
+def begin_together(one, two, address):
+    for seed, ranks in enumerate((one, two)):
+        join(ranks, address, seed=seed, min_peers=2)
+    results(one, two)
 
 
 def results(*replicas):
@@ -122,9 +129,7 @@ def test_two_replicas_begin_with_the_model_of_one(replica, address):
 
 def test_a_whole_replica_is_lost_and_another_one_comes(replica, address):
     one, two = replica(), replica()
-    for seed, ranks in enumerate((one, two)):
-        join(ranks, address, seed=seed, min_peers=2)
-    results(one, two)
+    begin_together(one, two, address)
     together([*one, *two], bodies.train_rounds)
     for peer in [*one, *two]:
         peer.start(bodies.train_rounds, 3)
@@ -146,9 +151,7 @@ def test_a_whole_replica_is_lost_and_another_one_comes(replica, address):
 
 def test_one_rank_dies_and_its_replica_with_it(replica, address):
     one, two = replica(), replica()
-    for seed, ranks in enumerate((one, two)):
-        join(ranks, address, seed=seed, min_peers=2)
-    results(one, two)
+    begin_together(one, two, address)
     together([*one, *two], bodies.train_rounds)
     two[0].kill()
     for peer in [*one, two[1]]:
@@ -163,18 +166,8 @@ def test_one_rank_dies_and_its_replica_with_it(replica, address):
 def test_a_frozen_rank_holds_up_no_other_replica(tmp_path):
     """Its sister waits for it in a collective of gloo, with a seat in the run, and knows of nothing."""
     with Crew(PCCL_PEER_TIMEOUT="2") as crew:
-        made = []
-        for number in range(2):
-            ranks = crew.hire(RANKS)
-            for rank, peer in enumerate(ranks):
-                peer.start(bodies.be_a_rank, crew.address, rank, RANKS, str(tmp_path / f"replica{number}"))
-            for peer in ranks:
-                peer.result()
-            made.append(ranks)
-        one, two = made
-        for seed, ranks in enumerate((one, two)):
-            join(ranks, crew.address, seed=seed, min_peers=2)
-        results(one, two)
+        one, two = make_replica(crew, tmp_path / "one"), make_replica(crew, tmp_path / "two")
+        begin_together(one, two, crew.address)
         two[1].freeze()
         for peer in [*one, two[0]]:
             peer.start(bodies.train_rounds, 2)

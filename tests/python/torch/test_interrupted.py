@@ -8,7 +8,7 @@ import sys
 import bodies
 import pccl
 import pytest
-from crew import PATIENCE, Failed, begin, together, until
+from crew import PATIENCE, Failed, begin, same, together, until
 
 BOTH = pytest.mark.parametrize("overlap", [False, True], ids=["waiting", "overlap"])
 
@@ -17,11 +17,6 @@ def expect_interrupt(peer):
     with pytest.raises(Failed) as failed:
         peer.result()
     assert failed.value.kind == "KeyboardInterrupt"
-
-
-def same(peers):
-    states = together(peers, bodies.shared)
-    assert all(state == states[0] for state in states)
 
 
 def test_in_a_call_that_blocks(crew, address):

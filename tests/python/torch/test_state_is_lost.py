@@ -4,13 +4,9 @@ import signal
 
 import bodies
 import pytest
-from crew import begin, together, until
+from crew import begin, same, together, until
 
 BOTH = pytest.mark.parametrize("overlap", [False, True], ids=["waiting", "overlap"])
-
-
-def same(peers):
-    assert len(set(together(peers, bodies.shared))) == 1
 
 
 @BOTH

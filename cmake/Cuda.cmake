@@ -1,10 +1,10 @@
 # Says in PCCL_CUDA whether the kernels for GPUs are compiled, and enables the language for it.
 #
-# AUTO leaves them out where there is no nvcc 12 or later; where sanitizers or fuzzers are built, which do not look into
-# them; and without tests, since only these use them yet.
+# AUTO leaves them out where there is no nvcc 12 or later, and where sanitizers or fuzzers are built, which do not look
+# into them.
 set(PCCL_CUDA OFF)
 if(PCCL_BUILD_CUDA_SUPPORT STREQUAL "AUTO"
-   AND (PCCL_SANITIZE OR PCCL_BUILD_FUZZERS OR CMAKE_CROSSCOMPILING OR NOT PCCL_BUILD_TESTS))
+   AND (PCCL_SANITIZE OR PCCL_BUILD_FUZZERS OR CMAKE_CROSSCOMPILING))
   return()
 elseif(NOT PCCL_BUILD_CUDA_SUPPORT)
   return()
@@ -25,7 +25,7 @@ if(NOT CMAKE_CUDA_COMPILER OR CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 12)
 endif()
 find_package(CUDAToolkit REQUIRED)
 set(PCCL_CUDA ON)
-message(STATUS "Kernels for GPUs: compiled for their tests; libpccl does not take memory of a GPU yet")
+message(STATUS "CUDA support: nvcc ${CMAKE_CUDA_COMPILER_VERSION}")
 
 # Machine code from Turing (CUDA 12: Volta) to Hopper, and for what comes after it the text from which a driver makes it.
 if(chosen_architectures)

@@ -8,7 +8,7 @@
 #include "api/quantization.hpp"
 #include "api/reduce_request.hpp"
 #include "base/limits.hpp"
-#include "device/place.hpp"
+#include "device/runtime.hpp"
 
 namespace pccl::api {
 
@@ -39,7 +39,7 @@ Answer check_reduce(const void* send, void* receive, const pcclReduceDescriptor_
     return invalid_argument(send == nullptr ? "the send buffer is NULL"
                                             : "the receive buffer is NULL");
   for (const auto& [what, buffer] : {std::pair{"send", send}, {"receive", receive}})
-    if (descriptor->count > 0 && device::place_of(buffer) == device::Place::cuda)
+    if (descriptor->count > 0 && device::location_of(buffer).place == device::Place::cuda)
       return invalid_argument(std::string("the ") + what +
                               " buffer is memory of a GPU; this build takes host memory only");
 

@@ -9,7 +9,7 @@
 #include "api/communicator.hpp"
 #include "api/enums.hpp"
 #include "base/limits.hpp"
-#include "device/place.hpp"
+#include "device/runtime.hpp"
 
 namespace pccl::api {
 
@@ -33,7 +33,7 @@ Answer check_entry(const pcclTensorInfo_t& info, std::size_t index, node::StateE
     return wrong("count " + std::to_string(info.count) + " is over the limit of " +
                  std::to_string(limits::op_bytes >> 40) + " TiB");
   if (info.count > 0 && info.data == nullptr) return wrong("the data is NULL");
-  if (info.count > 0 && device::place_of(info.data) == device::Place::cuda)
+  if (info.count > 0 && device::location_of(info.data).place == device::Place::cuda)
     return wrong("the data is memory of a GPU, and device_type says CPU");
   entry = {std::string(name), info.data, info.count, static_cast<DataType>(type),
            info.allow_content_inequality};

@@ -4,8 +4,8 @@
 
 namespace pccl::device {
 
-Place place_of(const void*) {
-  return Place::host;
+Location driver_location_of(const void*) {
+  return {};
 }
 
 }  // namespace pccl::device
@@ -24,7 +24,7 @@ namespace {
 
 // Of CUDA's driver API, whose numbers are fixed: no header is needed, and nothing is linked.
 using PointerGetAttribute = int (*)(void* value, int attribute, std::uintptr_t pointer);
-constexpr int memory_type_attribute = 2, is_managed_attribute = 8;
+constexpr int memory_type_attribute = 2, is_managed_attribute = 8, ordinal_attribute = 9;
 constexpr unsigned device_memory = 2;
 
 // How many libraries this process has ever loaded.
@@ -54,15 +54,18 @@ PointerGetAttribute pointer_get_attribute() {
 
 }  // namespace
 
-Place place_of(const void* at) {
+Location driver_location_of(const void* at) {
   const PointerGetAttribute ask = pointer_get_attribute();
-  if (ask == nullptr) return Place::host;
+  if (ask == nullptr) return {};
   const auto address = reinterpret_cast<std::uintptr_t>(at);
   unsigned type = 0, managed = 0;
+  int gpu = 0;
   // An error: memory that CUDA knows nothing of.
-  if (ask(&type, memory_type_attribute, address) != 0 || type != device_memory) return Place::host;
-  if (ask(&managed, is_managed_attribute, address) == 0 && managed != 0) return Place::host;
-  return Place::cuda;
+  if (ask(&type, memory_type_attribute, address) != 0) return {};
+  const bool is_managed = ask(&managed, is_managed_attribute, address) == 0 && managed != 0;
+  if (type != device_memory && !is_managed) return {};
+  if (ask(&gpu, ordinal_attribute, address) != 0) gpu = 0;
+  return {is_managed ? Place::managed : Place::cuda, gpu};
 }
 
 }  // namespace pccl::device

@@ -10,6 +10,10 @@
 namespace pccl::device {
 namespace {
 
+Place place_of(const void* at) {
+  return driver_location_of(at).place;
+}
+
 TEST(Place, IsTheHostWithoutADriver) {
   const int here = 0;
   EXPECT_EQ(place_of(&here), Place::host);
@@ -26,7 +30,7 @@ TEST(Place, IsWhatALaterDriverSays) {
   driver.pinned(pinned.data(), pinned.size());
   EXPECT_EQ(place_of(gpu.data()), Place::cuda);
   EXPECT_EQ(place_of(&gpu.back()), Place::cuda);
-  EXPECT_EQ(place_of(managed.data()), Place::host);
+  EXPECT_EQ(place_of(managed.data()), Place::managed);
   EXPECT_EQ(place_of(pinned.data()), Place::host);
   EXPECT_EQ(place_of(plain.data()), Place::host);
 }

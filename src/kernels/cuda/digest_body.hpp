@@ -10,11 +10,10 @@
 #include <cstdint>
 
 #include "kernels/cuda/anywhere.hpp"
+#include "kernels/cuda/steps.hpp"
 
 namespace pccl::kernels::cuda {
 
-inline constexpr std::size_t shortest_device_digest =
-    241;  // bytes; below, XXH3 is another function
 inline constexpr unsigned digest_threads = 32;
 
 class LongDigest {

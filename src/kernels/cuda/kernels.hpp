@@ -8,7 +8,7 @@
 
 #include "base/dtype.hpp"
 #include "base/quantization.hpp"
-#include "kernels/cuda/quantize_body.hpp"
+#include "kernels/cuda/steps.hpp"
 
 struct CUstream_st;
 
@@ -27,11 +27,6 @@ inline constexpr std::size_t most_block_elements = 4096;
 [[nodiscard]] int quantize(DataType type, Code code, const QuantizeStep& step, Stream stream);
 [[nodiscard]] int dequantize(DataType type, Code code, const DequantizeStep& step, Stream stream);
 
-// Of bytes that are aligned to eight: their XXH3-128 in canonical form.
-struct DigestJob {
-  const std::byte* input;
-  std::uint64_t bytes;  // at least shortest_device_digest
-};
 // jobs[count], octets[count][16] and the secret (XXH3's default one, 192 bytes aligned to eight)
 // are memory of the device.
 [[nodiscard]] int digest(const DigestJob* jobs, std::size_t count, std::uint8_t* octets,

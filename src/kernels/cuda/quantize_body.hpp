@@ -13,36 +13,10 @@
 
 #include "kernels/codes.hpp"
 #include "kernels/cuda/elements.hpp"
+#include "kernels/cuda/steps.hpp"
 #include "kernels/grid.hpp"
 
 namespace pccl::kernels::cuda {
-
-// A tensor in codes, as kernels/quantize.hpp lays it out, in `block_elements` each.
-struct Codes {
-  void* codes;
-  void* ranges;
-};
-
-// One step of a quantized all-reduce. `in` of no codes: what is encoded is the values alone.
-struct QuantizeStep {
-  Codes out;
-  Codes in;
-  const void* values;  // [count] of the element type
-  float* residual;     // [count], or null: no error feedback
-  std::size_t count;
-  std::size_t block_elements;
-  Levels levels;
-  RedOp op;
-  std::uint32_t world_size;  // what an avg divides by; 1 but on the last hop
-};
-
-struct DequantizeStep {
-  void* out;  // [count] of the element type
-  Codes in;
-  std::size_t count;
-  std::size_t block_elements;
-  Levels levels;
-};
 
 template <DataType type, Code code>
 struct BlockCoder {

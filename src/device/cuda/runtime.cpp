@@ -1,0 +1,131 @@
+// CUDA's runtime, linked statically: it looks for the driver when it is first called, so that the
+// same library loads on machines without one.
+#include "device/runtime.hpp"
+
+#include <cuda_runtime_api.h>
+
+#include <string>
+
+namespace pccl::device {
+
+Runtime* cuda_runtime();
+
+namespace {
+
+// The calling thread's current GPU is the application's: it is the same again afterwards.
+class OnGpu {
+ public:
+  explicit OnGpu(int gpu) {
+    error_ = cudaGetDevice(&before_);
+    if (error_ == cudaSuccess && before_ != gpu) {
+      error_ = cudaSetDevice(gpu);
+      switched_ = error_ == cudaSuccess;
+    }
+  }
+  ~OnGpu() {
+    if (switched_) cudaSetDevice(before_);
+  }
+  OnGpu(const OnGpu&) = delete;
+  OnGpu& operator=(const OnGpu&) = delete;
+
+  // The first error: of getting here, or of `work`.
+  template <typename Work>
+  int run(Work work) const {
+    return error_ != cudaSuccess ? error_ : static_cast<int>(work());
+  }
+
+ private:
+  int before_ = 0;
+  bool switched_ = false;
+  cudaError_t error_ = cudaSuccess;
+};
+
+template <typename Work>
+int on(int gpu, Work work) {
+  return OnGpu(gpu).run(work);
+}
+
+class CudaRuntime final : public Runtime {
+ public:
+  Location locate(const void* at) override { return driver_location_of(at); }
+
+  std::string describe(int error) override {
+    const auto code = static_cast<cudaError_t>(error);
+    return std::string(cudaGetErrorString(code)) + " (" + cudaGetErrorName(code) + ")";
+  }
+
+  int allocate(int gpu, std::size_t bytes, void** memory) override {
+    return on(gpu, [&] { return cudaMalloc(memory, bytes); });
+  }
+  void free(int gpu, void* memory) override {
+    on(gpu, [&] { return cudaFree(memory); });
+  }
+  int allocate_pinned(std::size_t bytes, void** memory) override {
+    return cudaHostAlloc(memory, bytes, cudaHostAllocPortable);
+  }
+  void free_pinned(void* memory) override { cudaFreeHost(memory); }
+
+  int make_stream(int gpu, Stream* stream) override {
+    return on(gpu, [&] { return cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking); });
+  }
+  void destroy_stream(int gpu, Stream stream) override {
+    on(gpu, [&] { return cudaStreamDestroy(stream); });
+  }
+
+  int follow(int gpu, Stream stream, Stream other) override {
+    return on(gpu, [&] {
+      cudaEvent_t here = nullptr;
+      cudaError_t error = cudaEventCreateWithFlags(&here, cudaEventDisableTiming);
+      if (error != cudaSuccess) return error;
+      error = cudaEventRecord(here, other);
+      if (error == cudaSuccess) error = cudaStreamWaitEvent(stream, here, 0);
+      cudaEventDestroy(here);  // once it has happened
+      return error;
+    });
+  }
+  int wait(int gpu, Stream stream) override {
+    return on(gpu, [&] { return cudaStreamSynchronize(stream); });
+  }
+  int query(int gpu, Stream stream) override {
+    return on(gpu, [&] { return cudaStreamQuery(stream); });
+  }
+  int call(int gpu, Stream stream, void (*function)(void*), void* argument) override {
+    return on(gpu, [&] { return cudaLaunchHostFunc(stream, function, argument); });
+  }
+  int copy(int gpu, Stream stream, void* to, const void* from, std::size_t bytes) override {
+    return on(gpu, [&] { return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream); });
+  }
+
+  int reduce(int gpu, Stream stream, RedOp op, DataType type, void* out, const void* a,
+             const void* b, std::size_t count) override {
+    return on(gpu, [&] { return kernels::cuda::reduce(op, type, out, a, b, count, stream); });
+  }
+  int finalize(int gpu, Stream stream, RedOp op, DataType type, void* data, std::size_t count,
+               std::uint32_t world_size) override {
+    return on(gpu,
+              [&] { return kernels::cuda::finalize(op, type, data, count, world_size, stream); });
+  }
+  int quantize(int gpu, Stream stream, DataType type, Code code,
+               const kernels::cuda::QuantizeStep& step) override {
+    return on(gpu, [&] { return kernels::cuda::quantize(type, code, step, stream); });
+  }
+  int dequantize(int gpu, Stream stream, DataType type, Code code,
+                 const kernels::cuda::DequantizeStep& step) override {
+    return on(gpu, [&] { return kernels::cuda::dequantize(type, code, step, stream); });
+  }
+  int digest(int gpu, Stream stream, const kernels::cuda::DigestJob* jobs, std::size_t count,
+             std::uint8_t* octets, const std::byte* secret) override {
+    return on(gpu, [&] { return kernels::cuda::digest(jobs, count, octets, secret, stream); });
+  }
+};
+
+}  // namespace
+
+Runtime* cuda_runtime() {
+  static CudaRuntime* const runtime = new CudaRuntime;  // outlives whoever uses it at exit
+  return runtime;
+}
+
+static_assert(Runtime::not_ready == cudaErrorNotReady);
+
+}  // namespace pccl::device

@@ -1,0 +1,348 @@
+#include "fake_runtime.hpp"
+
+#include <cstring>
+#include <utility>
+
+#include "kernels/host_kernels.hpp"
+
+namespace pccl_test {
+
+using pccl::DataType;
+using pccl::RedOp;
+using pccl::device::Location;
+using pccl::device::Place;
+using pccl::device::Stream;
+namespace on_host = pccl::kernels::on_host;
+
+FakeRuntime::FakeRuntime(Worker worker, std::uint64_t seed) : worker_(worker), rng_(seed) {
+  if (worker_ == Worker::thread) thread_ = std::thread([this] { work(); });
+}
+
+FakeRuntime::~FakeRuntime() {
+  {
+    const std::lock_guard guard(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+// ---- memory
+// ----------------------------------------------------------------------------------------------
+
+std::byte* FakeRuntime::keep(std::size_t bytes, Kind kind, int gpu) {
+  Stretch stretch{std::make_unique<std::byte[]>(bytes + 1), bytes, kind, gpu};
+  std::byte* const at = stretch.bytes.get();
+  std::memset(at, 0x5a, bytes);
+  memory_.emplace(reinterpret_cast<std::uintptr_t>(at), std::move(stretch));
+  return at;
+}
+
+std::byte* FakeRuntime::device_memory(std::size_t bytes, int gpu) {
+  const std::lock_guard guard(mutex_);
+  return keep(bytes, Kind::device, gpu);
+}
+
+std::byte* FakeRuntime::managed_memory(std::size_t bytes) {
+  const std::lock_guard guard(mutex_);
+  return keep(bytes, Kind::managed, 0);
+}
+
+void FakeRuntime::release(void* memory) {
+  const std::lock_guard guard(mutex_);
+  memory_.erase(reinterpret_cast<std::uintptr_t>(memory));
+}
+
+const FakeRuntime::Stretch* FakeRuntime::find(const void* at) const {
+  const auto address = reinterpret_cast<std::uintptr_t>(at);
+  auto after = memory_.upper_bound(address);
+  if (after == memory_.begin()) return nullptr;
+  --after;
+  return address < after->first + after->second.size ? &after->second : nullptr;
+}
+
+bool FakeRuntime::on_gpu(int gpu, const void* at) const {
+  const Stretch* const stretch = find(at);
+  return stretch != nullptr && stretch->kind == Kind::device && stretch->gpu == gpu;
+}
+
+bool FakeRuntime::all_on_gpu(int gpu, std::initializer_list<const void*> places) const {
+  for (const void* const at : places)
+    if (!on_gpu(gpu, at)) return false;
+  return true;
+}
+
+Location FakeRuntime::locate(const void* at) {
+  const std::lock_guard guard(mutex_);
+  const Stretch* const stretch = find(at);
+  if (stretch == nullptr || stretch->kind == Kind::pinned) return {};
+  return {stretch->kind == Kind::managed ? Place::managed : Place::cuda, stretch->gpu};
+}
+
+std::string FakeRuntime::describe(int error) {
+  switch (error) {
+    case invalid_value:
+      return "invalid value";
+    case out_of_memory:
+      return "out of memory";
+    case broken:
+      return "unspecified launch failure";
+    default:
+      return "error " + std::to_string(error);
+  }
+}
+
+int FakeRuntime::allocate(int gpu, std::size_t bytes, void** memory) {
+  const std::lock_guard guard(mutex_);
+  if (broken_) return broken;
+  if (allocations_left_ == 0) return out_of_memory;
+  --allocations_left_;
+  *memory = keep(bytes, Kind::device, gpu);
+  return 0;
+}
+
+void FakeRuntime::free(int, void* memory) {
+  release(memory);
+}
+
+int FakeRuntime::allocate_pinned(std::size_t bytes, void** memory) {
+  const std::lock_guard guard(mutex_);
+  if (broken_) return broken;
+  if (allocations_left_ == 0) return out_of_memory;
+  --allocations_left_;
+  *memory = keep(bytes, Kind::pinned, 0);
+  return 0;
+}
+
+void FakeRuntime::free_pinned(void* memory) {
+  release(memory);
+}
+
+std::size_t FakeRuntime::live(Kind kind) const {
+  const std::lock_guard guard(mutex_);
+  std::size_t bytes = 0;
+  for (const auto& [at, stretch] : memory_)
+    if (stretch.kind == kind) bytes += stretch.size;
+  return bytes;
+}
+
+std::size_t FakeRuntime::live_device_bytes() const {
+  return live(Kind::device);
+}
+std::size_t FakeRuntime::live_pinned_bytes() const {
+  return live(Kind::pinned);
+}
+
+FakeRuntime::Traffic FakeRuntime::traffic() const {
+  const std::lock_guard guard(mutex_);
+  return traffic_;
+}
+
+std::size_t FakeRuntime::pieces_done() const {
+  const std::lock_guard guard(mutex_);
+  return pieces_done_;
+}
+
+// ---- streams
+// ---------------------------------------------------------------------------------------------
+
+std::shared_ptr<FakeRuntime::Queue> FakeRuntime::queue(int gpu, Stream stream) {
+  auto& found = queues_[{stream == nullptr ? gpu : 0, stream}];
+  if (found == nullptr) {
+    found = std::make_shared<Queue>();
+    found->gpu = gpu;
+  }
+  return found;
+}
+
+Stream FakeRuntime::application_stream(int gpu) {
+  Stream stream = nullptr;
+  make_stream(gpu, &stream);
+  return stream;
+}
+
+int FakeRuntime::make_stream(int gpu, Stream* stream) {
+  const std::lock_guard guard(mutex_);
+  if (broken_) return broken;
+  *stream = reinterpret_cast<Stream>(next_stream_);
+  next_stream_ += 16;
+  queue(gpu, *stream);
+  return 0;
+}
+
+void FakeRuntime::destroy_stream(int, Stream stream) {
+  const std::lock_guard guard(mutex_);
+  queues_.erase({0, stream});
+}
+
+void FakeRuntime::hold(Stream stream, int gpu) {
+  const std::lock_guard guard(mutex_);
+  queue(gpu, stream)->held = true;
+  ++queue(gpu, stream)->put;
+  queue(gpu, stream)->pieces.push_back({[] {}, nullptr, 0});
+}
+
+void FakeRuntime::let_go(Stream stream, int gpu) {
+  {
+    const std::lock_guard guard(mutex_);
+    queue(gpu, stream)->held = false;
+  }
+  changed_.notify_all();
+}
+
+void FakeRuntime::put(Stream stream, std::function<void()> work, int gpu) {
+  const std::lock_guard guard(mutex_);
+  put_piece(gpu, stream, std::move(work));
+}
+
+int FakeRuntime::put_piece(int gpu, Stream stream, std::function<void()> work) {
+  if (broken_) return broken;
+  const auto at = queue(gpu, stream);
+  if (at->gpu != gpu) return invalid_value;
+  at->pieces.push_back({std::move(work), nullptr, 0});
+  ++at->put;
+  changed_.notify_all();
+  return 0;
+}
+
+int FakeRuntime::follow(int gpu, Stream stream, Stream other) {
+  const std::lock_guard guard(mutex_);
+  if (broken_) return broken;
+  const auto at = queue(gpu, stream), before = queue(gpu, other);
+  at->pieces.push_back({[] {}, before, before->put});
+  ++at->put;
+  changed_.notify_all();
+  return 0;
+}
+
+std::shared_ptr<FakeRuntime::Queue> FakeRuntime::next() {
+  std::vector<std::shared_ptr<Queue>> ready;
+  for (const auto& [name, at] : queues_) {
+    if (at->held || at->busy || at->pieces.empty()) continue;
+    const Piece& first = at->pieces.front();
+    if (first.after == nullptr || first.after->done >= first.count) ready.push_back(at);
+  }
+  return ready.empty() ? nullptr : ready[rng_.below(ready.size())];
+}
+
+bool FakeRuntime::step(std::unique_lock<std::mutex>& lock) {
+  if (broken_) return false;
+  const auto at = next();
+  if (at == nullptr) return false;
+  Piece piece = std::move(at->pieces.front());
+  at->pieces.pop_front();
+  at->busy = true;
+  lock.unlock();
+  piece.work();
+  lock.lock();
+  at->busy = false;
+  ++at->done;
+  ++pieces_done_;
+  changed_.notify_all();
+  return true;
+}
+
+bool FakeRuntime::step() {
+  std::unique_lock lock(mutex_);
+  return step(lock);
+}
+
+void FakeRuntime::work() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_)
+    if (!step(lock)) changed_.wait(lock);
+}
+
+int FakeRuntime::wait(int gpu, Stream stream) {
+  std::unique_lock lock(mutex_);
+  const auto at = queue(gpu, stream);
+  const std::uint64_t until = at->put;
+  while (!broken_ && at->done < until)
+    if (worker_ == Worker::thread || !step(lock)) changed_.wait(lock);
+  return broken_ ? broken : 0;
+}
+
+int FakeRuntime::query(int gpu, Stream stream) {
+  const std::lock_guard guard(mutex_);
+  if (broken_) return broken;
+  const auto at = queue(gpu, stream);
+  return at->done < at->put ? not_ready : 0;
+}
+
+void FakeRuntime::break_down() {
+  std::unique_lock lock(mutex_);
+  broken_ = true;
+  const auto busy = [&] {
+    for (const auto& [name, at] : queues_)
+      if (at->busy) return true;
+    return false;
+  };
+  changed_.wait(lock, [&] { return !busy(); });
+  for (const auto& [name, at] : queues_) at->pieces.clear();
+  lock.unlock();
+  changed_.notify_all();
+}
+
+// ---- work
+// ------------------------------------------------------------------------------------------------
+
+int FakeRuntime::call(int gpu, Stream stream, void (*function)(void*), void* argument) {
+  const std::lock_guard guard(mutex_);
+  return put_piece(gpu, stream, [=] { function(argument); });
+}
+
+int FakeRuntime::copy(int gpu, Stream stream, void* to, const void* from, std::size_t bytes) {
+  const std::lock_guard guard(mutex_);
+  const bool into = on_gpu(gpu, to), out_of = on_gpu(gpu, from);
+  if (!into && !out_of) return invalid_value;
+  const auto inside = [&](const void* at) {
+    return on_gpu(gpu, static_cast<const std::byte*>(at) + bytes - 1);
+  };
+  if ((into && !inside(to)) || (out_of && !inside(from))) return invalid_value;
+  (into && out_of ? traffic_.on_device : into ? traffic_.to_device : traffic_.from_device) += bytes;
+  return put_piece(gpu, stream, [=] { std::memcpy(to, from, bytes); });
+}
+
+int FakeRuntime::reduce(int gpu, Stream stream, RedOp op, DataType type, void* out, const void* a,
+                        const void* b, std::size_t count) {
+  const std::lock_guard guard(mutex_);
+  if (count == 0) return 0;
+  if (!all_on_gpu(gpu, {out, a, b})) return invalid_value;
+  return put_piece(gpu, stream, [=] { on_host::reduce(op, type, out, a, b, count); });
+}
+
+int FakeRuntime::finalize(int gpu, Stream stream, RedOp op, DataType type, void* data,
+                          std::size_t count, std::uint32_t world_size) {
+  const std::lock_guard guard(mutex_);
+  if (count == 0) return 0;
+  if (!on_gpu(gpu, data)) return invalid_value;
+  return put_piece(gpu, stream, [=] { on_host::finalize(op, type, data, count, world_size); });
+}
+
+int FakeRuntime::quantize(int gpu, Stream stream, DataType type, pccl::Code code,
+                          const pccl::kernels::cuda::QuantizeStep& step) {
+  const std::lock_guard guard(mutex_);
+  if (step.count == 0) return 0;
+  if (!all_on_gpu(gpu, {step.out.codes, step.out.ranges, step.values})) return invalid_value;
+  if (step.in.codes != nullptr && !on_gpu(gpu, step.in.codes)) return invalid_value;
+  if (step.residual != nullptr && !on_gpu(gpu, step.residual)) return invalid_value;
+  return put_piece(gpu, stream, [=] { on_host::quantize(type, code, step); });
+}
+
+int FakeRuntime::dequantize(int gpu, Stream stream, DataType type, pccl::Code code,
+                            const pccl::kernels::cuda::DequantizeStep& step) {
+  const std::lock_guard guard(mutex_);
+  if (step.count == 0) return 0;
+  if (!all_on_gpu(gpu, {step.out, step.in.codes, step.in.ranges})) return invalid_value;
+  return put_piece(gpu, stream, [=] { on_host::dequantize(type, code, step); });
+}
+
+int FakeRuntime::digest(int gpu, Stream stream, const pccl::kernels::cuda::DigestJob* jobs,
+                        std::size_t count, std::uint8_t* octets, const std::byte* secret) {
+  const std::lock_guard guard(mutex_);
+  if (count == 0) return 0;
+  if (!all_on_gpu(gpu, {jobs, octets, secret})) return invalid_value;
+  return put_piece(gpu, stream, [=] { on_host::digest(jobs, count, octets, secret); });
+}
+
+}  // namespace pccl_test

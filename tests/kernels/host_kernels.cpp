@@ -1,0 +1,118 @@
+#include "host_kernels.hpp"
+
+#include <vector>
+
+#include "kernels/cuda/digest_body.hpp"
+#include "kernels/cuda/quantize_body.hpp"
+#include "kernels/cuda/reduce_body.hpp"
+
+namespace pccl::kernels::on_host {
+
+namespace {
+
+constexpr std::size_t threads = 7;
+
+struct HostTeam {
+  template <typename F>
+  void each(std::size_t count, F f) {
+    for (std::size_t i = count; i-- > 0;) f(i);  // any order will do
+  }
+  template <typename Bits, typename F>
+  Extremes extremes(std::size_t count, F f) {
+    cuda::Scan<Bits> of_threads[threads], all;
+    each(count, [&](std::size_t i) { of_threads[i % threads].see(f(i)); });
+    for (const cuda::Scan<Bits>& scan : of_threads) all.unite(scan);
+    return all.extremes();
+  }
+};
+
+class HostDigestTeam {
+ public:
+  void begin() {
+    for (unsigned word = 0; word < D::words; ++word) accumulators_[word] = D::begun(word);
+  }
+  void add(const std::byte* input, std::size_t stripes, const std::byte* secret) {
+    for (unsigned thread = 0; thread < cuda::digest_threads; ++thread) {
+      const D::Part part = D::part(input, stripes, secret, thread);
+      accumulators_[thread % D::words] += part.product;
+      accumulators_[(thread % D::words) ^ 1] += part.word;
+    }
+  }
+  void scramble(const std::byte* secret) {
+    for (unsigned word = 0; word < D::words; ++word)
+      accumulators_[word] = D::scrambled(accumulators_[word], word, secret);
+  }
+  void finish(std::uint64_t bytes, const std::byte* secret, std::uint8_t* octets) {
+    D::finish(accumulators_, bytes, secret, octets);
+  }
+
+ private:
+  using D = cuda::LongDigest;
+  std::uint64_t accumulators_[D::words] = {};
+};
+
+// Calls f.operator()<type, code>().
+template <typename F>
+void with_coder(DataType type, Code code, F f) {
+  cuda::with_float_type(type, [&]<DataType t>() {
+    cuda::with_code(code, [&]<Code c>() { f.template operator()<t, c>(); });
+  });
+}
+
+std::size_t blocks(std::size_t count, std::size_t block_elements) {
+  return (count + block_elements - 1) / block_elements;
+}
+
+bool aligned(const void* at) {
+  return reinterpret_cast<std::uintptr_t>(at) % 16 == 0;
+}
+
+}  // namespace
+
+void reduce(RedOp op, DataType type, void* out, const void* a, const void* b, std::size_t count) {
+  const bool vectors = aligned(out) && aligned(a) && aligned(b);
+  cuda::with_type(type, [&]<DataType t>() {
+    cuda::with_op(op, [&]<RedOp o>() {
+      for (std::size_t thread = 0; thread < threads; ++thread)
+        if (vectors)
+          cuda::reduce_part<t, o, true>(out, a, b, count, thread, threads);
+        else
+          cuda::reduce_part<t, o, false>(out, a, b, count, thread, threads);
+    });
+  });
+}
+
+void finalize(RedOp op, DataType type, void* data, std::size_t count, std::uint32_t world_size) {
+  if (op != RedOp::avg) return;
+  cuda::with_type(type, [&]<DataType t>() {
+    for (std::size_t thread = 0; thread < threads; ++thread)
+      cuda::average_part<t>(data, count, world_size, thread, threads);
+  });
+}
+
+void quantize(DataType type, Code code, const cuda::QuantizeStep& step) {
+  with_coder(type, code, [&]<DataType t, Code c>() {
+    std::vector<typename cuda::BlockCoder<t, c>::Real> meant(step.block_elements);
+    HostTeam team;
+    for (std::size_t block = 0; block < blocks(step.count, step.block_elements); ++block)
+      cuda::quantize_block<t, c>(team, step, block, meant.data());
+  });
+}
+
+void dequantize(DataType type, Code code, const cuda::DequantizeStep& step) {
+  with_coder(type, code, [&]<DataType t, Code c>() {
+    HostTeam team;
+    for (std::size_t block = 0; block < blocks(step.count, step.block_elements); ++block)
+      cuda::dequantize_block<t, c>(team, step, block);
+  });
+}
+
+void digest(const cuda::DigestJob* jobs, std::size_t count, std::uint8_t* octets,
+            const std::byte* secret) {
+  for (std::size_t job = 0; job < count; ++job) {
+    HostDigestTeam team;
+    cuda::digest_block(team, jobs[job].input, jobs[job].bytes, secret, octets + 16 * job);
+  }
+}
+
+}  // namespace pccl::kernels::on_host

@@ -29,7 +29,7 @@ struct EndedOp {
   Outcome outcome;
   std::uint32_t world_size = 0;
   std::uint64_t tx_bytes = 0, rx_bytes = 0;
-  std::shared_ptr<collective::RingAllReduce> ring;
+  std::shared_ptr<collective::RingOp> ring;
 };
 
 struct EndedSync {
@@ -139,7 +139,7 @@ class PeerCore {
     OpRequest request;
     Algorithm algorithm = Algorithm::ring;
     OpKey key;  // once it has a ring
-    std::shared_ptr<collective::RingAllReduce> ring;
+    std::shared_ptr<collective::RingOp> ring;
   };
 
   plan::Group group() const;

@@ -48,6 +48,11 @@ std::byte* FakeRuntime::managed_memory(std::size_t bytes) {
   return keep(bytes, Kind::managed, 0);
 }
 
+void FakeRuntime::adopt(void* memory, std::size_t bytes, int gpu) {
+  const std::lock_guard guard(mutex_);
+  memory_[reinterpret_cast<std::uintptr_t>(memory)] = {nullptr, bytes, Kind::device, gpu};
+}
+
 void FakeRuntime::release(void* memory) {
   const std::lock_guard guard(mutex_);
   memory_.erase(reinterpret_cast<std::uintptr_t>(memory));

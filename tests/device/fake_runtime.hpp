@@ -37,6 +37,7 @@ class FakeRuntime final : public pccl::device::Runtime {
   // The application's side.
   std::byte* device_memory(std::size_t bytes, int gpu = 0);
   std::byte* managed_memory(std::size_t bytes);
+  void adopt(void* memory, std::size_t bytes, int gpu = 0);  // the caller's counts as the GPU's
   void release(void* memory);
   pccl::device::Stream application_stream(int gpu = 0);
   // Work of the application's that has not ended before let_go(); null is the default stream.

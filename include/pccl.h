@@ -363,6 +363,25 @@ PCCL_EXPORT pcclResult_t pcclAllReduceMultipleWithRetry(const pcclReduceOpDescri
 
 /* ---- Error feedback ----------------------------------------------------------------------------- */
 
+/* Memory of GPUs. Where a function takes buffers they may be memory of a GPU (CUDA), in builds with CUDA support
+ * (pcclGetBuildInfo): the library asks the driver where they are. Peers on GPUs and on CPUs mix, and get the same
+ * bits. Both buffers of an op are in memory of the same GPU, aligned to their elements, or both on the host.
+ *   order    The library reads and writes them in streams of its own, after the work that the application has put
+ *            into its stream before the call: see pcclSetStream. When a blocking call or pcclAwaitAsyncReduce has
+ *            returned, the result is there for any stream. Asynchronous calls do not wait for the GPU.
+ *   memory   1 MiB on the GPU per op in flight; of an in-place op as much again as the buffer, kept for the next op
+ *            up to 1 GiB; pinned blocks of the host, 64 MiB at most are kept.
+ *   managed  memory and host memory that is registered or pinned count as the host's. Managed memory is used after
+ *            the application's stream has come to the call, for which the call waits.
+ *   errors   pcclInvalidArgument: a GPU's memory without support for it, buffers in different places, not aligned,
+ *            shorter than the op. pcclInternalError: CUDA refuses memory or a stream, nothing has begun. A GPU that
+ *            fails in the middle: the peer leaves the run, others go on without it; what its buffers hold is lost. */
+
+/* The stream (cudaStream_t) that the application uses with this communicator from now on; NULL, the default, is
+ * CUDA's default stream. It has to live until the ops launched after it have been awaited. Any thread.
+ *   errors   pcclInvalidArgument: no such communicator. */
+PCCL_EXPORT pcclResult_t pcclSetStream(const pcclComm_t *communicator, void *stream);
+
 /* What quantized all-reduces of one tensor have lost of this peer's numbers: a float32 *residual* per
  * element, zero at first. An all-reduce with it sends the input plus the residual, and keeps what it loses
  * this time as the new residual. So the losses of many rounds cancel instead of adding up: with residuals on
@@ -384,7 +403,8 @@ typedef struct pcclErrorFeedback_t pcclErrorFeedback_t;
 PCCL_EXPORT pcclResult_t pcclCreateErrorFeedback(size_t count, pcclErrorFeedback_t **feedback_out);
 
 /* Where the residuals lie, in the order of the elements, until the handle is destroyed: to look at, to save
- * and restore with a checkpoint, to set to zero. Not while an op with them is in flight.
+ * and restore with a checkpoint, to set to zero. Not while an op with them is in flight. Residuals of a tensor
+ * on a GPU are kept there; they are copied back for this, so ask anew after each op.
  *   errors   pcclInvalidArgument: NULL, or no such handle. */
 PCCL_EXPORT pcclResult_t pcclErrorFeedbackData(const pcclErrorFeedback_t *feedback, float **residual_out,
                                                size_t *count_out PCCL_NULLABLE);

@@ -8,8 +8,9 @@
 namespace pccl::api {
 
 // Fills `request`, or says which argument is wrong. Looks at the arguments only, never at the run.
+// `stream` is the application's (pcclSetStream).
 Answer check_reduce(const void* send, void* receive, const pcclReduceDescriptor_t* descriptor,
-                    node::ReduceRequest& request);
+                    device::Stream stream, node::ReduceRequest& request);
 
 inline pcclReduceInfo_t reduce_info(const node::ReduceInfo& info) {
   return {info.world_size, info.tx_bytes, info.rx_bytes};

@@ -30,9 +30,8 @@ void expect_right_there(const test::RingOptions& options, const OpCase& op) {
 
 // With all ranks in memory of the host, with all on GPUs, and with some of each.
 void expect_right_as_it_is(test::RingOptions options, const OpCase& op) {
-  const std::uint32_t all = (1u << options.world) - 1;
-  for (const std::uint32_t gpus : {0u, all, static_cast<std::uint32_t>(options.seed % all)}) {
-    options.gpus = gpus;
+  for (const std::uint64_t which : {std::uint64_t{0}, std::uint64_t{1}, 3 * options.seed + 2}) {
+    options.gpus = test::gpus_of(which, options.world);
     expect_right_there(options, op);
   }
 }

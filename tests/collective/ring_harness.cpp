@@ -146,6 +146,16 @@ void RingHarness::forget(std::uint32_t rank, std::size_t index) {
   part.reduce.reset();
 }
 
+void RingHarness::release(std::size_t index) {
+  for (Part& part : ops_[index].parts) {
+    for (void* const memory : {static_cast<void*>(part.send.data()),
+                               static_cast<void*>(part.receive.data()),
+                               static_cast<void*>(part.residual.data())})
+      if (cuda_) cuda().release(memory);
+    part = {};
+  }
+}
+
 // ---- lanes
 
 std::size_t RingHarness::piece(std::size_t most) {

@@ -47,6 +47,12 @@ struct RingOptions {
   std::uint32_t gpus = 0;               // bit r: the memory of rank r is a GPU's
 };
 
+// Which ranks are on GPUs: of every third seed none, of the next all, then some.
+constexpr std::uint32_t gpus_of(std::uint64_t seed, std::uint32_t world) {
+  const std::uint32_t all = (1u << world) - 1;
+  return seed % 3 == 0 ? 0 : seed % 3 == 1 ? all : static_cast<std::uint32_t>(seed / 3 % all + 1);
+}
+
 class RingHarness {
  public:
   explicit RingHarness(const RingOptions& options);
@@ -60,6 +66,7 @@ class RingHarness {
   // watched.
   void roll_back(std::uint32_t rank, std::size_t op);
   void forget(std::uint32_t rank, std::size_t op);
+  void release(std::size_t op);  // its buffers; it has been forgotten by all ranks
 
   void sweep();              // every lane may move something, in random order
   void run_until_stalled();  // until nobody can move

@@ -47,6 +47,7 @@ class FakeRuntime final : public pccl::device::Runtime {
 
   bool step();  // one piece of work; false: there is none that can be done
   void fail_allocations_after(std::size_t count) { allocations_left_ = count; }
+  void fail_pinning() { pins_ = false; }
   // From now on everything fails, and what has not been done is never done.
   void break_down();
 
@@ -130,7 +131,7 @@ class FakeRuntime final : public pccl::device::Runtime {
   std::size_t allocations_left_ = SIZE_MAX;
   std::size_t pieces_done_ = 0;
   Traffic traffic_;
-  bool broken_ = false, stopping_ = false;
+  bool pins_ = true, broken_ = false, stopping_ = false;
   std::thread thread_;
 };
 

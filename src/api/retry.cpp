@@ -159,8 +159,7 @@ pcclResult_t reduce_multiple(const char* call, const pcclReduceOpDescriptor_t* d
     if (peer == nullptr) return invalid_usage("not connected");
     std::vector<ReduceRequest> requests;
     std::vector<FeedbackLease> leases;
-    if (Answer wrong =
-            check_all(descriptors, feedbacks, count, entered.stream(), requests, leases);
+    if (Answer wrong = check_all(descriptors, feedbacks, count, entered.stream(), requests, leases);
         !wrong.ok())
       return wrong;
     return reduce_all(*peer, requests, static_cast<std::size_t>(max_in_flight), info_out);

@@ -37,8 +37,7 @@ void Queue::quantize(DataType type, Code code, const kernels::cuda::QuantizeStep
   put([&] { return runtime_.quantize(gpu_, stream_, type, code, step); });
 }
 
-void Queue::dequantize(DataType type, Code code,
-                       const kernels::cuda::DequantizeStep& step) {
+void Queue::dequantize(DataType type, Code code, const kernels::cuda::DequantizeStep& step) {
   put([&] { return runtime_.dequantize(gpu_, stream_, type, code, step); });
 }
 
@@ -63,7 +62,7 @@ void Queue::then(std::function<void()> ended) {
         },
         call);
   });
-  if (error_ != 0) take_out(*call)();
+  if (error_ != 0) take_out (*call)();
 }
 
 std::function<void()> Queue::take_out(Call& call) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -87,9 +88,10 @@ class PeerCore {
   std::size_t pairwise_bytes() const;         // of the largest that two peers exchange
   void roll_back_done(const EndedOp& ended);  // gives the copies back
 
-  // Offers the state; it ends in PeerIo::sync_ended, at once when it is refused.
+  // Offers the state; it ends in PeerIo::sync_ended, at once when it is refused. `wake` is called
+  // by any thread when GPUs have moved bytes: call check_transfer() soon.
   void synchronize(const wire::SyncOffer& offer, std::shared_ptr<const PreparedState> state,
-                   Instant now);
+                   Instant now, std::function<void()> wake = nullptr);
   // While a sync moves bytes: its lanes are served by this. Else null.
   StateTransfer* transfer() { return transfer_ ? &*transfer_ : nullptr; }
   // A few times a second. `patience`: with a holder that owes something and sends nothing.

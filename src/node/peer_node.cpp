@@ -93,6 +93,7 @@ class PeerNode::Impl final : public PeerIo {
   void tick_again();
   void check_time();
   void watch_transfer();
+  void gpu_has_moved_bytes();
   void refresh_attributes();
   void shut_down();
   Duration transfer_patience() const { return 2 * options_.peer_timeout; }
@@ -129,6 +130,7 @@ class PeerNode::Impl final : public PeerIo {
   Callers callers_;
   // What a sync that broke off has left of the shared state: no content that anybody has elected.
   Mixture mixture_;
+  std::atomic<bool> gpu_news_ = false;
   std::atomic<std::uint64_t> bytes_here_ = 0, bytes_wanted_ = 0;  // of the sync that runs
 };
 
@@ -421,7 +423,7 @@ Outcome PeerNode::Impl::synchronize(SyncRequest request, SyncInfo& info) {
   const auto promise = std::make_shared<Promise<EndedSync>>();
   if (Outcome refused = callers_.begin_sync(promise); !refused.ok()) return refused;
   const auto state = std::make_shared<PreparedState>();
-  if (Outcome wrong = prepare(std::move(request.entries), *state); !wrong.ok()) {
+  if (Outcome wrong = prepare(std::move(request.entries), *state, request.stream); !wrong.ok()) {
     callers_.end_sync({});
     return wrong;
   }
@@ -437,7 +439,7 @@ Outcome PeerNode::Impl::synchronize(SyncRequest request, SyncInfo& info) {
                                    .keys = state->keys,
                                    .content = state->digest.content,
                                    .whole = !mixture_.is(state->digest.content)},
-                                  state, net::Loop::now());
+                                  state, net::Loop::now(), [this] { gpu_has_moved_bytes(); });
     });
   }
   EndedSync& ended = wait_for(*promise);
@@ -466,6 +468,15 @@ void PeerNode::Impl::watch_transfer() {
     bytes_wanted_ = progress.bytes_wanted;
     with_core([] {});
     if (session_->core->transfer() != nullptr) watch_transfer();
+  });
+}
+
+// Any thread, while a sync runs: one visit to the loop for all that has happened before it.
+void PeerNode::Impl::gpu_has_moved_bytes() {
+  if (gpu_news_.exchange(true)) return;
+  session_->loop.post([this] {
+    gpu_news_ = false;
+    if (session_->core->transfer() != nullptr) with_core([] {});
   });
 }
 

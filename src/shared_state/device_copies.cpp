@@ -6,41 +6,57 @@
 
 namespace pccl::shared_state {
 
+namespace {
+
+void copy(device::Queue* queue, std::byte* to, const std::byte* from, std::size_t bytes) {
+  if (queue != nullptr)
+    queue->copy(to, from, bytes);
+  else
+    std::memcpy(to, from, bytes);
+}
+
+}  // namespace
+
 DeviceCopies::Ticket DeviceCopies::gather(StateView state, const BlockMap& map, std::uint32_t block,
                                           std::span<std::byte> into) {
-  std::set<device::Queue*> used;
-  map.for_each_piece(block, [&](const Piece& piece) {
-    const auto bytes = bytes_of(state, piece);
-    if (const auto& gpu = state[piece.tensor].gpu; gpu == nullptr)
-      std::memcpy(into.data(), bytes.data(), bytes.size());
-    else if (device::Queue* const queue = queue_of(gpu))
-      (*used.insert(queue).first)->copy(into.data(), bytes.data(), bytes.size());
-    into = into.subspan(piece.length);
-  });
-  return ticket_of(used);
+  return for_each_piece(state, map, block,
+                        [&](device::Queue* queue, std::span<std::byte> tensor, std::size_t at) {
+                          copy(queue, into.data() + at, tensor.data(), tensor.size());
+                        });
 }
 
 DeviceCopies::Ticket DeviceCopies::scatter(StateView state, const BlockMap& map,
                                            std::uint32_t block, std::span<const std::byte> bytes) {
+  return for_each_piece(state, map, block,
+                        [&](device::Queue* queue, std::span<std::byte> tensor, std::size_t at) {
+                          copy(queue, tensor.data(), bytes.data() + at, tensor.size());
+                        });
+}
+
+// Visits with a queue, or null for memory of the host; and where in the block the piece begins.
+template <typename Visit>
+DeviceCopies::Ticket DeviceCopies::for_each_piece(StateView state, const BlockMap& map,
+                                                  std::uint32_t block, Visit visit) {
   std::set<device::Queue*> used;
+  std::size_t at = 0;
   map.for_each_piece(block, [&](const Piece& piece) {
-    const auto into = bytes_of(state, piece);
-    if (const auto& gpu = state[piece.tensor].gpu; gpu == nullptr)
-      std::memcpy(into.data(), bytes.data(), into.size());
-    else if (device::Queue* const queue = queue_of(gpu))
-      (*used.insert(queue).first)->copy(into.data(), bytes.data(), into.size());
-    bytes = bytes.subspan(piece.length);
+    const auto& gpu = state[piece.tensor].gpu;
+    device::Queue* const queue = gpu != nullptr ? queue_of(*gpu) : nullptr;
+    if (queue != nullptr) used.insert(queue);
+    if (queue != nullptr || gpu == nullptr) visit(queue, bytes_of(state, piece), at);
+    at += piece.length;
   });
   return ticket_of(used);
 }
 
-device::Queue* DeviceCopies::queue_of(const std::shared_ptr<device::Gpu>& gpu) {
-  auto& queue = queues_[gpu->ordinal()];
-  if (queue == nullptr && error_.empty()) try {
-      queue = gpu->queue();
-    } catch (const device::Error& error) {
-      error_ = error.what();
-    }
+device::Queue* DeviceCopies::queue_of(device::Gpu& gpu) {
+  auto& queue = queues_[gpu.ordinal()];
+  if (queue != nullptr || !error_.empty()) return queue.get();
+  try {
+    queue = gpu.queue();
+  } catch (const device::Error& error) {
+    error_ = error.what();
+  }
   return queue.get();
 }
 

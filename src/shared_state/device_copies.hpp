@@ -47,7 +47,9 @@ class DeviceCopies {
   void wait();
 
  private:
-  device::Queue* queue_of(const std::shared_ptr<device::Gpu>& gpu);
+  template <typename Visit>
+  Ticket for_each_piece(StateView state, const BlockMap& map, std::uint32_t block, Visit visit);
+  device::Queue* queue_of(device::Gpu& gpu);
   Ticket ticket_of(const std::set<device::Queue*>& used);
   void note_error(int gpu, const device::Queue& queue);
 

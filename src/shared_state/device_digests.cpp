@@ -49,23 +49,23 @@ void DeviceDigests::start(Work& work, device::Gpu& gpu) {
   const auto secret = kernels::digest_secret();
   const auto jobs = std::as_bytes(std::span(work.jobs));
   work.digests.resize(work.jobs.size());
-  const auto digests = std::as_writable_bytes(std::span(work.digests));
-  work.memory = gpu.memory(secret.size() + jobs.size() + digests.size());
+  work.memory = gpu.memory(secret.size() + jobs.size() + std::span(work.digests).size_bytes());
   work.queue = gpu.queue();
   std::byte* const secret_there = work.memory.data();
   std::byte* const jobs_there = secret_there + secret.size();
-  std::byte* const digests_there = jobs_there + jobs.size();
+  work.digests_there = jobs_there + jobs.size();
   work.queue->copy(secret_there, secret.data(), secret.size());
   work.queue->copy(jobs_there, jobs.data(), jobs.size());
   work.queue->digest(reinterpret_cast<const kernels::cuda::DigestJob*>(jobs_there),
-                     work.jobs.size(), reinterpret_cast<std::uint8_t*>(digests_there),
+                     work.jobs.size(), reinterpret_cast<std::uint8_t*>(work.digests_there),
                      secret_there);
-  work.queue->copy(digests.data(), digests_there, digests.size());
 }
 
 void DeviceDigests::finish(std::span<Digest> digests) {
   read_on_host(digests);
   for (auto& [gpu, work] : work_) {
+    // Not before: to ordinary memory CUDA copies while the caller waits.
+    work.queue->copy(work.digests.data(), work.digests_there, std::span(work.digests).size_bytes());
     if (const int error = work.queue->wait(); error != 0)
       throw device::Error(gpu->runtime(), gpu->ordinal(), "digests of the shared state", error);
     for (std::size_t job = 0; job < work.jobs.size(); ++job)

@@ -32,6 +32,7 @@ class DeviceDigests {
     std::vector<kernels::cuda::DigestJob> jobs;
     std::vector<Digest> digests;
     device::Memory memory;
+    std::byte* digests_there = nullptr;
     std::shared_ptr<device::Queue> queue;
   };
   void sort_blocks();

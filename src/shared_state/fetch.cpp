@@ -329,7 +329,8 @@ void Fetch::put_in_place(Owed& owed) {
   const std::span<const std::byte> bytes = owed.scratch.bytes().first(owed.length);
   if (runtime_ == nullptr) return scatter(state_, map_, block, bytes);
   const auto copied = copies_.scatter(state_, map_, block, bytes);
-  landing_.push_back({block, std::move(owed.scratch), copied});
+  if (!copied.ended() || !gpu_error().empty())
+    landing_.push_back({block, std::move(owed.scratch), copied});
 }
 
 void Fetch::give_up(const Owed& owed) {

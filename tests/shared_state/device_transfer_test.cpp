@@ -167,6 +167,22 @@ TEST(DeviceTransfer, AGpuThatGivesNoStream) {
   EXPECT_FALSE(harness.fetch(0).finished());
 }
 
+// Of a packed block the tensors on the host get their own bytes, or none.
+TEST(DeviceTransfer, AGpuThatGivesNoStreamForAPartOfABlock) {
+  InstalledRuntime cuda(FakeRuntime::Worker::nobody);
+  Rng rng(1);
+  const State elected(test::random_tensors(std::vector<std::uint64_t>{30, 40, 50}, rng),
+                      small_blocks);
+  State own(test::Tensors{test::Bytes(30), test::Bytes(40), test::Bytes(50)}, small_blocks);
+  own.views[1] = test::on_gpu(*cuda, own.views[1]);
+  cuda->break_down();
+  DeviceCopies copies;
+  copies.scatter(own.views, own.map, 0, elected.block(0));
+  EXPECT_NE(copies.error(), "");
+  EXPECT_EQ(own.tensors[0], elected.tensors[0]);
+  EXPECT_EQ(own.tensors[2], elected.tensors[2]);
+}
+
 TEST(DeviceTransfer, NeedsNoPinnedMemory) {
   InstalledRuntime cuda(FakeRuntime::Worker::nobody);
   FetchHarness harness(1, mixed(1), small_blocks);

@@ -273,6 +273,30 @@ TEST_F(HolderOfGpu, AReceiverIsLostWhileItsBlocksAreCopied) {
   for (int sent = 0; sent < 10; ++sent) work(), send(alice);
 }
 
+// The copy for the lost one, of another GPU, is carried out when the next block is being sent.
+TEST(DeviceTransfer, AnAbandonedCopyKeepsItsMemory) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    InstalledRuntime cuda(FakeRuntime::Worker::nobody, seed);
+    Rng rng(seed);
+    const State state(
+        test::random_tensors(std::vector<std::uint64_t>{small_blocks, small_blocks}, rng),
+        small_blocks);
+    const test::Views views{test::on_gpu(*cuda, state.views[0], 0),
+                            test::on_gpu(*cuda, state.views[1], 1)};
+    Holder holder(views, state.map, state.digest.blocks);
+    const PeerId alice{1, 1}, bob{1, 2};
+    std::string why;
+    ASSERT_TRUE(holder.request_arrived(alice, {What::block, 1, 1}, why));
+    holder.receiver_lost(alice);
+    ASSERT_TRUE(holder.request_arrived(bob, {What::block, 0, 1}, why));
+    while (!holder.has_answer(bob)) ASSERT_TRUE(cuda->step());
+    const auto answer = holder.next_answer(bob);
+    while (cuda->step()) {
+    }
+    EXPECT_TRUE(std::ranges::equal(holder.payload(*answer, 0), state.block(0))) << seed;
+  }
+}
+
 TEST_F(HolderOfGpu, BothAskForTheSameBlocks) {
   ask(alice, 0, 5);
   ask(bob, 0, 5);

@@ -192,7 +192,8 @@ typedef struct pcclAsyncReduceOp_t {
 } pcclAsyncReduceOp_t;
 
 /* One entry of the shared state: `count` elements at `data`, any alignment. `name` tells entries apart and
- * is at most 1000 bytes long. */
+ * is at most 1000 bytes long. With pcclDeviceCuda `data` is memory of a GPU (builds with CUDA); managed memory
+ * may be either. Peers may keep the same entry in different places. */
 typedef struct pcclTensorInfo_t {
   const char *name;
   void *data; /* may be NULL when count is 0 */
@@ -453,15 +454,22 @@ PCCL_EXPORT pcclResult_t pcclAllReduceMultipleWithFeedback(const pcclReduceOpDes
  *            Below 2^62.
  *   entries  at most 262,144, with 8 MiB of names; their memory does not overlap and is not written to
  *            by anybody else during the call.
- *   memory   the caller's tensors, and less than 64 MiB beyond them.
+ *   GPUs     Memory of GPUs, and managed memory, is read after what is in CUDA's default stream at the call,
+ *            and has been written when it returns. Digests are computed where the tensors lie; only blocks
+ *            that are sent or have come pass through the host, beside the network's work.
+ *   memory   the caller's tensors, and less than 64 MiB beyond them; 128 MiB, most of it pinned, and 32 bytes
+ *            a block of the GPU's where tensors lie on GPUs.
  *   cost     one pass over the tensors for the digests, several threads; one round trip to the master when
  *            all are equal; else the bytes of the blocks that differ, received.
  *   members  All peers of the group come back from it having seen the same membership, whoever was lost
  *            before: a program may return to this call after a failed all-reduce.
- *   errors   pcclInvalidArgument: NULL, unknown enum value, NULL data or name, duplicate or overlong name.
+ *   errors   pcclInvalidArgument: NULL, unknown enum value, NULL data or name, duplicate or overlong name, a
+ *            device_type that is not that of the data, or that this build has no support for.
  *            pcclPendingAsyncOps: an async op has not been awaited. pcclInvalidUsage: not connected, removed
  *            from the run (entries, revision or strategy do not fit the group's), the last holder of the
- *            elected content was lost, or nobody may be elected. After a failure every entry is untouched,
+ *            elected content was lost, or nobody may be elected. pcclInternalError: CUDA cannot go on ("GPU 0:
+ *            ..."): before the sync the others wait for another call of this peer, in the midst of it they go on
+ *            without. After a failure every entry is untouched,
  *            wholly the elected content, or named as incomplete in pcclGetLastError; the revision is
  *            unchanged, and the next sync keeps the blocks that have come. */
 PCCL_EXPORT pcclResult_t pcclSynchronizeSharedState(const pcclComm_t *communicator, pcclSharedState_t *shared_state,

@@ -28,15 +28,24 @@ Answer check_entry(const pcclTensorInfo_t& info, std::size_t index, node::StateE
   const unsigned device = raw(info.device_type);
   if (type >= data_type_count) return wrong("unknown datatype " + std::to_string(type));
   if (device > pcclDeviceCuda) return wrong("unknown device type " + std::to_string(device));
-  if (device == pcclDeviceCuda) return wrong("this build of the library has no CUDA support");
+  if (device == pcclDeviceCuda && !device::has_cuda_support())
+    return wrong("this build of the library has no CUDA support");
   if (info.count > limits::op_bytes / size_of(static_cast<DataType>(type)))
     return wrong("count " + std::to_string(info.count) + " is over the limit of " +
                  std::to_string(limits::op_bytes >> 40) + " TiB");
   if (info.count > 0 && info.data == nullptr) return wrong("the data is NULL");
-  if (info.count > 0 && device::location_of(info.data).place == device::Place::cuda)
+  const device::Location where =
+      info.count > 0 ? device::location_of(info.data) : device::Location{};
+  if (device == pcclDeviceCpu && where.place == device::Place::cuda)
     return wrong("the data is memory of a GPU, and device_type says CPU");
-  entry = {std::string(name), info.data, info.count, static_cast<DataType>(type),
-           info.allow_content_inequality};
+  if (device == pcclDeviceCuda && info.count > 0 && where.place == device::Place::host)
+    return wrong("the data is no memory of a GPU, and device_type says CUDA");
+  entry = {std::string(name),
+           info.data,
+           info.count,
+           static_cast<DataType>(type),
+           info.allow_content_inequality,
+           where};
   return success();
 }
 
@@ -110,6 +119,7 @@ pcclResult_t pcclSynchronizeSharedState(const pcclComm_t* communicator,
                                         pcclSharedStateSyncInfo_t* sync_info_out) {
   return with_communicator("pcclSynchronizeSharedState", communicator, [&](pcclComm_t& entered) {
     pccl::node::SyncRequest request;
+    request.stream = entered.stream();
     if (Answer wrong = check_sync(shared_state, strategy, request); !wrong.ok()) return wrong;
     const std::shared_ptr<PeerNode> peer = entered.accepted_node();
     if (peer == nullptr) return invalid_usage("not connected");

@@ -1,11 +1,10 @@
-// Blocks in memory of the host that GPUs copy from and to while the host does something else. Where
-// the system has no more of it to give they are of the heap, and copies only slower.
+// Blocks in memory of the host that GPUs copy from and to while the host does something else.
 #pragma once
 
-#include <unordered_set>
+#include <unordered_map>
 
 #include "collective/block_pool.hpp"
-#include "device/runtime.hpp"
+#include "device/host_memory.hpp"
 
 namespace pccl::collective {
 
@@ -14,22 +13,16 @@ class PinnedBlocks final : public BlockSource {
   explicit PinnedBlocks(device::Runtime& runtime) : runtime_(runtime) {}
 
   std::byte* allocate() override {
-    void* memory = nullptr;
-    if (runtime_.allocate_pinned(limits::segment_bytes, &memory) != 0)
-      return BlockPool::heap().allocate();
-    pinned_.insert(memory);
-    return static_cast<std::byte*>(memory);
+    device::HostMemory memory = device::host_memory(&runtime_, limits::segment_bytes);
+    std::byte* const block = memory.get();
+    blocks_.emplace(block, std::move(memory));
+    return block;
   }
-  void free(std::byte* block) override {
-    if (pinned_.erase(block) > 0)
-      runtime_.free_pinned(block);
-    else
-      BlockPool::heap().free(block);
-  }
+  void free(std::byte* block) override { blocks_.erase(block); }
 
  private:
   device::Runtime& runtime_;
-  std::unordered_set<void*> pinned_;
+  std::unordered_map<std::byte*, device::HostMemory> blocks_;
 };
 
 }  // namespace pccl::collective

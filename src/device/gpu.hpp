@@ -19,6 +19,7 @@ namespace pccl::device {
 // Says what CUDA could not do, and why.
 class Error : public std::runtime_error {
  public:
+  using std::runtime_error::runtime_error;
   Error(Runtime& runtime, int gpu, const std::string& what, int error);
 };
 

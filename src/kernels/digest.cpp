@@ -26,6 +26,10 @@ Digest digest(std::span<const std::byte> bytes) {
   return canonical(XXH3_128bits(bytes.data(), bytes.size()));
 }
 
+std::span<const std::byte, 192> digest_secret() {
+  return std::as_bytes(std::span(XXH3_kSecret));
+}
+
 struct Digester::State {
   XXH3_state_t xxh3;
 };

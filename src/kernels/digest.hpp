@@ -12,6 +12,9 @@ namespace pccl::kernels {
 
 Digest digest(std::span<const std::byte> bytes);
 
+// What XXH3 mixes its input with; a GPU has to be told (kernels/cuda/kernels.hpp).
+std::span<const std::byte, 192> digest_secret();
+
 // The same for bytes that come in parts: as if they were one after the other in memory.
 class Digester {
  public:

@@ -39,7 +39,7 @@ struct CallRequested {
 struct SyncRequested {
   wire::SyncOffer offer;  // all but the number of the call
 };
-struct StateFetched {  // the data path holds the elected content, or cannot get it
+struct StateFetched {  // the data path holds the elected content, or cannot get or serve it
   CallId call;
   Outcome outcome;
 };

@@ -32,7 +32,7 @@ void PeerMachine::on_sync_elected(const wire::SyncElected& elected) {
 
 void PeerMachine::on(const StateFetched& event) {
   if (!sync_ || sync_->offer.call != event.call) return;
-  sync_->holds_elected = event.outcome.ok();
+  if (event.outcome.ok()) sync_->holds_elected = true;
   if (sync_->elected)  // else a master that was restarted has the offer
     send(
         wire::SyncDone{event.call, sync_->elected->token, event.outcome.status, event.outcome.why});

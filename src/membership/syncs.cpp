@@ -215,8 +215,10 @@ void MasterMachine::send_elected(const GroupState& state, const Peer& peer) {
 void MasterMachine::on_sync_done(Peer& peer, const wire::SyncDone& done) {
   if (!peer.call || peer.call->call != done.call) return;
   GroupState& state = groups_.at(peer.group);
-  if (!state.sync || done.token != state.sync->token || !state.sync->fetching.contains(peer.id))
-    return;
+  if (!state.sync || done.token != state.sync->token) return;
+  if (done.status != Status::ok && state.sync->holders.contains(peer.id))
+    return remove(peer.id, "it can no longer serve the shared state: " + done.why);
+  if (!state.sync->fetching.contains(peer.id)) return;
   if (done.status != Status::ok) {
     const auto [stuck, first] = state.sync->stuck.try_emplace(peer.id);
     if (!first) return;  // its holders are being asked

@@ -53,7 +53,7 @@ void PeerCore::settle(Instant now) {
 
 void PeerCore::synchronize(const wire::SyncOffer& offer, std::shared_ptr<const PreparedState> state,
                            Instant now) {
-  transfer_.emplace(std::move(state));
+  transfer_.emplace(std::move(state), [&io = io_] { io.gpu_has_news(); });
   handle(membership::SyncRequested{offer}, now);
 }
 
@@ -272,8 +272,12 @@ void PeerCore::describe_state(const membership::DescribeState& wanted) {
 
 // The lanes go before the memory that they read and write is the caller's again.
 void PeerCore::end_sync(const membership::CompleteSync& complete) {
+  transfer_->wait_for_gpus();
   EndedSync ended{complete.outcome,      complete.revision,     transfer_->tx_bytes(),
                   transfer_->rx_bytes(), transfer_->half_way(), transfer_->incomplete_entries()};
+  // Of this peer only; the run has gone on without it, or has failed in its own words.
+  if (!ended.outcome.ok() && !transfer_->gpu_error().empty())
+    ended.outcome = {Status::internal, transfer_->gpu_error()};
   io_.close_state();
   transfer_.reset();
   io_.sync_ended(std::move(ended));

@@ -95,7 +95,7 @@ class PeerCore {
   std::size_t pairwise_bytes() const;   // of the largest that two peers exchange
   void roll_back_done(EndedOp& ended);  // gives the copies back
 
-  // Goes on with what GPUs have done for ops here. Now and then somebody has to ask whether they
+  // Goes on with what GPUs have done for ops and syncs here. Now and then somebody has to ask whether they
   // still work: one that has failed tells nobody.
   void take_gpu_news(Instant now);
   void check_gpus();

@@ -463,7 +463,7 @@ Outcome PeerNode::Impl::synchronize(SyncRequest request, SyncInfo& info) {
   const auto promise = std::make_shared<Promise<EndedSync>>();
   if (Outcome refused = callers_.begin_sync(promise); !refused.ok()) return refused;
   const auto state = std::make_shared<PreparedState>();
-  if (Outcome wrong = prepare(std::move(request.entries), *state); !wrong.ok()) {
+  if (Outcome wrong = prepare(std::move(request.entries), *state, request.stream); !wrong.ok()) {
     callers_.end_sync({});
     return wrong;
   }

@@ -76,12 +76,16 @@ struct StateEntry {
   std::uint64_t count = 0;
   DataType type = DataType::float32;
   bool may_differ = false;  // neither compared nor sent
+  device::Location where{};
 };
 
 struct SyncRequest {
   std::vector<StateEntry> entries;
   std::uint64_t revision = 0;
   SyncStrategy strategy = SyncStrategy::enforce_popular;
+  // What the application has put into it comes before the first read of a GPU's memory. Null is
+  // CUDA's default stream.
+  device::Stream stream = nullptr;
 };
 
 struct SyncInfo {

@@ -23,11 +23,14 @@ struct PreparedState {
   Digest keys;  // of the entries
 };
 
-// Reads every tensor once, with several threads where that pays.
-Outcome prepare(std::vector<StateEntry> entries, PreparedState& prepared);
+// Reads every tensor once, with several threads where that pays. Where memory of a GPU, or managed
+// memory, is among them: after what is in `stream` now, and that much is sure of all that comes
+// later, too. Blocks for as long.
+Outcome prepare(std::vector<StateEntry> entries, PreparedState& prepared,
+                device::Stream stream = nullptr);
 
 // The same tensors with other bytes: reads them again.
-void read_again(PreparedState& prepared);
+Outcome read_again(PreparedState& prepared);
 
 // A sync that broke off may leave blocks of two contents: that is nobody's state, and a peer does
 // not offer it as one until the application has changed it.
@@ -36,7 +39,7 @@ class Mixture {
   bool is(const Digest& content) const { return content == left_; }
   void none() { left_.reset(); }
   // Reads the tensors again. False if every bit is as it was: a block that was on its way may have
-  // brought no other bytes so far.
+  // brought no other bytes so far. True where they cannot be read, either.
   bool broke_off(PreparedState& state);
 
  private:

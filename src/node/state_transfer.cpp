@@ -106,12 +106,13 @@ class StateTransfer::Receiver final : public net::LaneClient {
   PeerId name_;
 };
 
-StateTransfer::StateTransfer(std::shared_ptr<const PreparedState> state)
-    : state_(std::move(state)) {}
+StateTransfer::StateTransfer(std::shared_ptr<const PreparedState> state, std::function<void()> wake)
+    : state_(std::move(state)), wake_(std::move(wake)) {}
 StateTransfer::~StateTransfer() = default;
 
 void StateTransfer::move(const membership::MoveState& move) {
   elected_ = move.elected.content;
+  gpu_error_told_ = false;
   if (!move.fetch) {
     if (!holder_) serve(state_->digest.blocks);
     return;
@@ -124,7 +125,8 @@ void StateTransfer::move(const membership::MoveState& move) {
   }
   if (!fetch_)
     fetch_.emplace(state_->tensors, state_->map,
-                   unknown_.empty() ? state_->digest.blocks : unknown_, move.elected.content);
+                   unknown_.empty() ? state_->digest.blocks : unknown_, move.elected.content,
+                   wake_);
   std::map<PeerId, bool> named;
   for (const wire::StateHolder& holder : move.elected.holders)
     named[holder.peer] = given_up_[holder.peer];
@@ -142,7 +144,7 @@ void StateTransfer::start_over() {
 }
 
 void StateTransfer::serve(std::span<const Digest> digests) {
-  if (!holder_) holder_.emplace(state_->tensors, state_->map, digests);
+  if (!holder_) holder_.emplace(state_->tensors, state_->map, digests, wake_);
 }
 
 net::LaneClient& StateTransfer::source(const PeerId& holder) {
@@ -182,6 +184,13 @@ void StateTransfer::grant_fresh_deadlines(Instant now) {
 }
 
 std::optional<Outcome> StateTransfer::take_outcome() {
+  if (fetch_) fetch_->check_gpus();
+  if (holder_) holder_->check_gpus();
+  if (!gpu_error().empty()) {
+    if (std::exchange(gpu_error_told_, true)) return std::nullopt;
+    told_ = true;
+    return Outcome{Status::internal, gpu_error()};
+  }
   if (!fetch_ || told_) return std::nullopt;
   if (fetch_->finished()) {
     told_ = true;
@@ -195,6 +204,16 @@ std::optional<Outcome> StateTransfer::take_outcome() {
         "none of the holders of the elected shared state can be reached or trusted; " + last_loss_};
   }
   return std::nullopt;
+}
+
+void StateTransfer::wait_for_gpus() {
+  if (fetch_) fetch_->wait_for_gpus();
+}
+
+const std::string& StateTransfer::gpu_error() const {
+  static const std::string none;
+  if (fetch_ && !fetch_->gpu_error().empty()) return fetch_->gpu_error();
+  return holder_ ? holder_->gpu_error() : none;
 }
 
 bool StateTransfer::all_given_up() const {

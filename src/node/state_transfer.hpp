@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,7 +22,10 @@ using ReceiverId = std::uint64_t;  // a connection of somebody who fetches from 
 
 class StateTransfer {
  public:
-  explicit StateTransfer(std::shared_ptr<const PreparedState> state);
+  // `wake` is called by any thread when GPUs have moved bytes: lanes may have something to do, and
+  // the fetch may have ended.
+  explicit StateTransfer(std::shared_ptr<const PreparedState> state,
+                         std::function<void()> wake = nullptr);
   ~StateTransfer();
   StateTransfer(const StateTransfer&) = delete;
   StateTransfer& operator=(const StateTransfer&) = delete;
@@ -44,8 +48,11 @@ class StateTransfer {
   // After frames have moved, and a few times a second.
   std::vector<shared_state::LostSource> sources_to_drop(Duration patience);
   void grant_fresh_deadlines(Instant now);  // this process has stood still
-  // Once: the fetch has ended.
+  // Once: the fetch has ended; or, of a holder as well, a GPU does not go on.
   std::optional<Outcome> take_outcome();
+  // No bytes are on their way to GPUs any more. Blocks for as long as a few blocks need.
+  void wait_for_gpus();
+  const std::string& gpu_error() const;  // empty: nothing is wrong
 
   std::uint64_t tx_bytes() const { return holder_ ? holder_->bytes_sent() : 0; }
   std::uint64_t rx_bytes() const { return progress().bytes_received; }
@@ -65,6 +72,7 @@ class StateTransfer {
   bool all_given_up() const;
 
   std::shared_ptr<const PreparedState> state_;
+  std::function<void()> wake_;
   Instant now_{};
   std::optional<shared_state::Fetch> fetch_;
   std::optional<shared_state::Holder> holder_;  // once this peer has the elected content
@@ -73,6 +81,7 @@ class StateTransfer {
   std::map<PeerId, bool> given_up_;  // every holder that was named: whether for good
   std::string last_loss_;
   bool told_ = false;
+  bool gpu_error_told_ = false;
   bool distrusts_ = false;  // a holder has sent other bytes than were elected
   std::optional<Digest> elected_;
   wire::Token election_{};

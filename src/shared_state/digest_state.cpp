@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <optional>
 #include <system_error>
 #include <thread>
 
 #include "base/status.hpp"
+#include "shared_state/device_digests.hpp"
 
 namespace pccl::shared_state {
 
@@ -16,6 +18,13 @@ namespace {
 constexpr std::uint64_t bytes_worth_a_thread = 8 << 20;
 // Blocks that a thread takes at once.
 constexpr std::uint32_t blocks_per_turn = 4;
+
+std::uint64_t bytes_of_host(StateView state) {
+  std::uint64_t bytes = 0;
+  for (const TensorView& tensor : state)
+    if (tensor.gpu == nullptr) bytes += tensor.bytes;
+  return bytes;
+}
 
 void put_little_endian(std::span<std::byte, 8> into, std::uint64_t number) {
   for (std::byte& octet : into) {
@@ -29,6 +38,8 @@ void put_little_endian(std::span<std::byte, 8> into, std::uint64_t number) {
 StateDigest digest_state(StateView state, const BlockMap& map, unsigned threads) {
   StateDigest result;
   result.blocks.resize(map.blocks());
+  std::optional<DeviceDigests> on_gpus;
+  if (runtime_of(state) != nullptr) on_gpus.emplace(state, map);
   std::atomic<std::uint32_t> next{0};
   const auto work = [&] {
     kernels::Digester digester;
@@ -37,11 +48,12 @@ StateDigest digest_state(StateView state, const BlockMap& map, unsigned threads)
       if (begin >= map.blocks()) return;
       const std::uint32_t end = std::min(map.blocks(), begin + blocks_per_turn);
       for (std::uint32_t block = begin; block < end; ++block)
-        result.blocks[block] = digest_of_block(state, map, block, digester);
+        if (!on_gpus || !on_gpu(state, map, block))
+          result.blocks[block] = digest_of_block(state, map, block, digester);
     }
   };
   {
-    const std::uint64_t useful = map.total_bytes() / bytes_worth_a_thread;
+    const std::uint64_t useful = bytes_of_host(state) / bytes_worth_a_thread;
     std::vector<std::jthread> helpers;
     try {
       for (unsigned helper = 1; helper < threads && helper < useful; ++helper)
@@ -51,6 +63,7 @@ StateDigest digest_state(StateView state, const BlockMap& map, unsigned threads)
     }
     work();
   }
+  if (on_gpus) on_gpus->finish(result.blocks);
   result.content = content_digest(map, result.blocks);
   return result;
 }

@@ -15,8 +15,9 @@ struct StateDigest {
   Digest content;  // what the peers elect
 };
 
-// Reads the whole state once, with up to `threads` threads, the caller's among them. A small state
-// is not worth a thread.
+// Reads the whole state once, with up to `threads` threads, the caller's among them, and on the
+// GPUs that tensors lie on at the same time. A small state is not worth a thread. Throws
+// device::Error.
 StateDigest digest_state(StateView state, const BlockMap& map, unsigned threads);
 
 // Of the number of blocks, their size, and the list.

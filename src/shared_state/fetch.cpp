@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/status.hpp"
@@ -29,12 +30,15 @@ constexpr unsigned doublings_at_most = 20;
 constexpr int limits_for_list = 10;
 
 // Shared scratch for packed blocks under way; less where the digests of a huge state take up the
-// memory that a fetch may use.
-std::size_t scratch_blocks(const BlockMap& map) {
-  constexpr std::size_t usual = 16 << 20, beside_huge_lists = 4 << 20;
+// memory that a fetch may use. Where every block needs it, as much as a long path has under way.
+std::size_t scratch_blocks(const BlockMap& map, bool gpus) {
+  constexpr std::size_t usual = 16 << 20, beside_huge_lists = 4 << 20, with_gpus = 64 << 20;
   const bool huge = std::size_t{map.blocks()} * digest_bytes > (8 << 20);
-  return (huge ? beside_huge_lists : usual) / map.block_bytes();
+  return (gpus ? with_gpus : huge ? beside_huge_lists : usual) / map.block_bytes();
 }
+// Blocks that are being copied to GPUs at a time: while these are, no more are asked for.
+constexpr std::size_t landing_bytes = 16 << 20;
+constexpr std::size_t fewest_landing = 4;
 
 std::string describe(const Answer& answer) {
   return fmt::format("{} {} of {} bytes", answer.what == What::block ? "block" : "digests",
@@ -44,13 +48,15 @@ std::string describe(const Answer& answer) {
 }  // namespace
 
 Fetch::Fetch(StateView state, const BlockMap& map, std::span<const Digest> own,
-             const Digest& elected)
+             const Digest& elected, std::function<void()> wake)
     : state_(state),
       map_(map),
       own_(own),
       list_(map, elected),
-      scratch_(map.block_bytes(), scratch_blocks(map)),
-      finished_(content_digest(map, own) == elected) {}
+      runtime_(runtime_of(state)),
+      scratch_(map.block_bytes(), scratch_blocks(map, runtime_ != nullptr), runtime_),
+      finished_(content_digest(map, own) == elected),
+      copies_(std::move(wake)) {}
 
 // ---- sources
 
@@ -160,9 +166,9 @@ std::optional<Fetch::Choice> Fetch::choose(const Source& source, Instant now) co
   if (source.owed.size() >= source.window.blocks()) return std::nullopt;
   const auto block = blocks_->first_unasked();
   if (!block) return choose_copy(source, now);
-  const bool packed = !map_.only_piece(*block);
-  if (packed && !scratch_available(source)) return std::nullopt;
-  return Choice{*block, false, packed};
+  const bool scratch = needs_scratch(*block);
+  if (scratch && !scratch_available(source)) return std::nullopt;
+  return Choice{*block, false, scratch};
 }
 
 // Of what others owe for long enough: the last that was asked for, as they still bring the first
@@ -191,7 +197,13 @@ std::optional<Fetch::Choice> Fetch::choose_copy(const Source& source, Instant no
   return Choice{best->request.index, true, true};
 }
 
+bool Fetch::needs_scratch(std::uint32_t block) const {
+  const auto piece = map_.only_piece(block);
+  return !piece || state_[piece->tensor].gpu != nullptr;
+}
+
 bool Fetch::scratch_available(const Source& source) const {
+  if (landing_.size() >= std::max(fewest_landing, landing_bytes / map_.block_bytes())) return false;
   const auto held = std::ranges::count_if(
       source.owed, [](const Owed& owed) { return static_cast<bool>(owed.scratch); });
   return scratch_.available(static_cast<std::size_t>(held), sources_.size());
@@ -231,7 +243,7 @@ bool Fetch::answer_begins(const PeerId& source, const Answer& answer, std::strin
 void Fetch::find_place(Source& source, Owed& owed) {
   const std::uint32_t block = owed.request.index;
   if (blocks_->verified(block)) return;
-  if (map_.only_piece(block) && !blocks_->being_written(block)) {
+  if (!needs_scratch(block) && !blocks_->being_written(block)) {
     blocks_->writer_begins(block);
     owed.place = Place::user_memory;
     owed.scratch.give_back();
@@ -303,19 +315,42 @@ void Fetch::block_arrived(const PeerId& source, Owed owed) {
   const auto place = place_of(owed);
   const bool right = !place.empty() && kernels::digest(place) == list_.digests()[block];
   if (right) {
-    if (owed.place == Place::scratch) scatter(state_, map_, block, place);
     blocks_->verify(block);
+    if (owed.place == Place::scratch) put_in_place(owed);
   }
   give_up(owed);
   if (!right && !place.empty())
     drop(source, fmt::format("it sent a block {} that is not the elected one", block));
-  finished_ = blocks_->all_verified();
+  finished_ = blocks_->all_verified() && landing_.empty();
+}
+
+void Fetch::put_in_place(Owed& owed) {
+  const std::uint32_t block = owed.request.index;
+  const std::span<const std::byte> bytes = owed.scratch.bytes().first(owed.length);
+  if (runtime_ == nullptr) return scatter(state_, map_, block, bytes);
+  const auto copied = copies_.scatter(state_, map_, block, bytes);
+  if (!copied.ended() || !gpu_error().empty())
+    landing_.push_back({block, std::move(owed.scratch), copied});
 }
 
 void Fetch::give_up(const Owed& owed) {
   const std::uint32_t block = owed.request.index;
   if (owed.place == Place::user_memory) blocks_->writer_ends(block);
   blocks_->given_up(block);
+}
+
+// ---- GPUs
+
+void Fetch::check_gpus() {
+  copies_.check();
+  if (landing_.empty() || !gpu_error().empty()) return;
+  std::erase_if(landing_, [](const Landing& landing) { return landing.copied.ended(); });
+  finished_ = blocks_->all_verified() && landing_.empty();
+}
+
+void Fetch::wait_for_gpus() {
+  copies_.wait();
+  check_gpus();
 }
 
 // ---- what has come of it
@@ -330,7 +365,15 @@ FetchProgress Fetch::progress() const {
 }
 
 std::vector<std::uint32_t> Fetch::incomplete_tensors() const {
-  return blocks_ ? blocks_->incomplete_tensors() : std::vector<std::uint32_t>{};
+  if (!blocks_) return {};
+  const std::vector<std::uint32_t> lacking = blocks_->incomplete_tensors();
+  std::set<std::uint32_t> incomplete(lacking.begin(), lacking.end());
+  if (!gpu_error().empty())
+    for (const Landing& landing : landing_)
+      map_.for_each_piece(landing.block, [&](const Piece& piece) {
+        if (state_[piece.tensor].gpu != nullptr) incomplete.insert(piece.tensor);
+      });
+  return {incomplete.begin(), incomplete.end()};
 }
 
 }  // namespace pccl::shared_state

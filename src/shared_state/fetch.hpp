@@ -7,11 +7,13 @@
 //
 // Lanes (real or simulated) pull requests from it and push answers into it; it never waits and owns
 // no socket. One thread at a time. A block of one tensor is received where the tensor lies; it is
-// half-written until it is verified. A packed block is put in place as a whole.
+// half-written until it is verified. A packed block is put in place as a whole, and so is one of a
+// GPU's memory: it is received and verified on the host, and copied while others arrive.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -22,6 +24,7 @@
 #include "base/ids.hpp"
 #include "base/time.hpp"
 #include "shared_state/block_map.hpp"
+#include "shared_state/device_copies.hpp"
 #include "shared_state/digest_list.hpp"
 #include "shared_state/frames.hpp"
 #include "shared_state/request_window.hpp"
@@ -46,8 +49,10 @@ struct FetchProgress {
 
 class Fetch {
  public:
-  // `state`, `map` and `own`, the digests of the state as it is now, outlive the fetch.
-  Fetch(StateView state, const BlockMap& map, std::span<const Digest> own, const Digest& elected);
+  // `state`, `map` and `own`, the digests of the state as it is now, outlive the fetch. `wake` is
+  // called by any thread when GPUs have done something: call check_gpus() soon.
+  Fetch(StateView state, const BlockMap& map, std::span<const Digest> own, const Digest& elected,
+        std::function<void()> wake = nullptr);
 
   // A holder that can be asked, with no frame of an earlier link to it under way.
   void add_source(const PeerId& source);
@@ -75,6 +80,15 @@ class Fetch {
   // read, as the answer may become void at any time.
   std::span<std::byte> destination(const PeerId& source, const Answer& answer, std::size_t offset);
   void answer_arrived(const PeerId& source, const Answer& answer, Instant now);
+
+  // ---- GPUs
+  // What has been copied to them by now. Call it a few times a second, too: of an error nobody is
+  // woken.
+  void check_gpus();
+  // Blocks until all that has come is where it belongs.
+  void wait_for_gpus();
+  // Why no block gets to its GPU any more, and the fetch will not finish; empty: nothing is wrong.
+  const std::string& gpu_error() const { return copies_.error(); }
 
   // Every block is the elected one.
   bool finished() const { return finished_; }
@@ -108,6 +122,11 @@ class Fetch {
     std::uint64_t signs_seen = 0;
     Instant silent_since{};
   };
+  struct Landing {  // a verified block on its way from scratch to GPUs
+    std::uint32_t block = 0;
+    ScratchPool::Promise scratch;
+    DeviceCopies::Ticket copied;
+  };
   struct Choice {
     std::uint32_t block = 0;
     bool copy = false;
@@ -121,10 +140,12 @@ class Fetch {
   std::optional<Choice> choose(const Source& source, Instant now) const;
   std::optional<Choice> choose_copy(const Source& source, Instant now) const;
   bool scratch_available(const Source& source) const;
+  bool needs_scratch(std::uint32_t block) const;
   void find_place(Source& source, Owed& owed);
   std::span<std::byte> place_of(Owed& owed);
   void list_arrived(const PeerId& source, const Owed& owed);
   void block_arrived(const PeerId& source, Owed owed);
+  void put_in_place(Owed& owed);
   void give_up(const Owed& owed);
   void drop(const PeerId& source, std::string why);
 
@@ -136,12 +157,15 @@ class Fetch {
   Instant list_asked_at_{};
   unsigned list_round_ = 0;             // of asking one source after the other
   std::optional<WantedBlocks> blocks_;  // once the list is here
+  device::Runtime* runtime_;            // of the GPUs that tensors lie on, or null
   ScratchPool scratch_;
   std::map<PeerId, Source> sources_;
   std::vector<LostSource> dropped_;
   bool finished_ = false;
   std::uint64_t bytes_received_ = 0;
   std::uint64_t duplicates_ = 0;
+  std::vector<Landing> landing_;
+  DeviceCopies copies_;  // the last: they end before their memory goes
 };
 
 }  // namespace pccl::shared_state

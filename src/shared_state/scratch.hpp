@@ -3,18 +3,20 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
+
+#include "device/host_memory.hpp"
 
 namespace pccl::shared_state {
 
 class ScratchPool {
  public:
-  // `blocks` are shared by all who ask, besides the few that each has of its own.
-  ScratchPool(std::size_t block_bytes, std::size_t blocks)
-      : block_bytes_(block_bytes), shared_blocks_(blocks) {}
+  // `blocks` are shared by all who ask, besides the few that each has of its own. With a runtime
+  // they are memory that its GPUs copy from and to.
+  ScratchPool(std::size_t block_bytes, std::size_t blocks, device::Runtime* runtime = nullptr)
+      : block_bytes_(block_bytes), shared_blocks_(blocks), runtime_(runtime) {}
   ScratchPool(const ScratchPool&) = delete;  // promises point to it
   ScratchPool& operator=(const ScratchPool&) = delete;
 
@@ -39,7 +41,7 @@ class ScratchPool {
     explicit Promise(ScratchPool* pool) : pool_(pool) {}
 
     ScratchPool* pool_ = nullptr;
-    std::unique_ptr<std::byte[]> memory_;
+    device::HostMemory memory_;
   };
 
   // Whether somebody who holds `held` promises may have one more: each of `sharers` has a fair part
@@ -53,8 +55,9 @@ class ScratchPool {
 
   std::size_t block_bytes_;
   std::size_t shared_blocks_;
+  device::Runtime* runtime_;
   std::size_t promised_ = 0;
-  std::vector<std::unique_ptr<std::byte[]>> kept_;  // fresh pages cost ten times the copy
+  std::vector<device::HostMemory> kept_;  // fresh pages cost ten times the copy
 };
 
 }  // namespace pccl::shared_state

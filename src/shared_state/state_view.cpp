@@ -1,5 +1,6 @@
 #include "shared_state/state_view.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -10,6 +11,19 @@ std::optional<BlockMap> cut_into_blocks(StateView state, std::string& why) {
   tensor_bytes.reserve(state.size());
   for (const TensorView& tensor : state) tensor_bytes.push_back(tensor.bytes);
   return BlockMap::cut(tensor_bytes, why);
+}
+
+device::Runtime* runtime_of(StateView state) {
+  const auto found =
+      std::ranges::find_if(state, [](const TensorView& tensor) { return tensor.gpu != nullptr; });
+  return found == state.end() ? nullptr : &found->gpu->runtime();
+}
+
+bool on_gpu(StateView state, const BlockMap& map, std::uint32_t block) {
+  bool found = false;
+  map.for_each_piece(block,
+                     [&](const Piece& piece) { found |= state[piece.tensor].gpu != nullptr; });
+  return found;
 }
 
 void gather(StateView state, const BlockMap& map, std::uint32_t block, std::uint32_t offset,

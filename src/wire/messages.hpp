@@ -428,12 +428,14 @@ struct SyncElected {
                  &SyncElected::token, &SyncElected::holders};
 };
 
-// peer → master: I hold the elected content, every block verified; or I cannot get it.
+// peer → master: I hold the elected content, every block verified; or I cannot get it, or, of a
+// holder, no longer serve it.
 struct SyncDone {
   static constexpr Kind kind = Kind::sync_done;
   CallId call;
   Token token{};  // of the election
-  // peer_lost: no holder can be reached; invalid_usage: one has sent other bytes than were elected.
+  // peer_lost: no holder can be reached; invalid_usage: one has sent other bytes than were elected;
+  // internal: this peer itself cannot go on.
   Status status = Status::ok;
   std::string why;
   static constexpr auto fields =

@@ -130,6 +130,21 @@ TEST_F(Syncs, AHolderThatIsDeadIsNotTheFaultOfWhoFetches) {
   expect_results({1, 2}, Status::invalid_usage);
 }
 
+TEST_F(Syncs, AHolderThatCannotServeIsRemovedAndTheOthersGoOn) {
+  sync(0, offer(5, 8)), sync(1, offer(5, 8)), sync(2, offer(7));
+  done(0, Status::internal, "GPU 0: out of order");
+  EXPECT_NE(bench.removal(peers[0]).find("GPU 0: out of order"), std::string::npos);
+  EXPECT_EQ(holders_told(2), 1u);
+  done(2);
+  expect_results({1, 2}, Status::ok);
+}
+
+TEST_F(Syncs, TheLastHolderCannotServe) {
+  sync(0, offer(5, 8)), sync(1, offer(6)), sync(2, offer(7));
+  done(0, Status::internal, "GPU 0: out of order");
+  expect_results({1, 2}, Status::invalid_usage);
+}
+
 // An application that trains on while its state is served: of the peers it is the one at fault.
 TEST_F(Syncs, AHolderThatSendsSeveralSomethingElseIsRemoved) {
   sync(0, offer(5, 8)), sync(1, offer(6)), sync(2, offer(7));

@@ -72,6 +72,16 @@ TEST_F(PeerSyncs, WhoHoldsItOnlyServes) {
   expect_ended(Status::ok);
 }
 
+// The others had it all before they heard of it.
+TEST_F(PeerSyncs, AHolderThatCannotServeStillHoldsIt) {
+  offer(5);
+  elect(5);
+  bench.step(StateFetched{call(), {Status::internal, "GPU 0: out of order"}});
+  EXPECT_EQ(bench.sent<wire::SyncDone>().back().status, Status::internal);
+  result(Status::ok, 5);
+  expect_ended(Status::ok);
+}
+
 TEST_F(PeerSyncs, AMixtureIsFetchedAnewEvenWithTheSameDigest) {
   offer(5, false);
   elect(5);

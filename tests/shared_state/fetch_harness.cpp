@@ -18,7 +18,7 @@ FetchHarness::FetchHarness(std::uint64_t seed, Tensors elected, std::uint32_t bl
 
 std::size_t FetchHarness::add_receiver(Tensors own) {
   Receiver& made = *receivers_.emplace_back(
-      std::make_unique<Receiver>(std::move(own), block_bytes_, elected_.digest.content));
+      std::make_unique<Receiver>(std::move(own), block_bytes_, elected_.digest.content, place_));
   made.verified.resize(elected_.map.blocks());
   return receivers_.size() - 1;
 }
@@ -36,9 +36,24 @@ std::size_t FetchHarness::add_receiver(double part_different) {
 }
 
 std::size_t FetchHarness::add_holder() {
-  holders_.push_back(
-      std::make_unique<Holder>(elected_.views, elected_.map, elected_.digest.blocks));
+  held_.push_back(std::make_unique<Views>(place_(elected_.views)));
+  holders_.push_back(std::make_unique<Holder>(*held_.back(), elected_.map, elected_.digest.blocks));
   return holders_.size() - 1;
+}
+
+void FetchHarness::use_gpus(pccl_test::FakeRuntime& cuda, double part, std::uint64_t pieces) {
+  cuda_ = &cuda;
+  pieces_a_tick = pieces;
+  place_ = [this, part](Views tensors) {
+    return some_on_gpus(*cuda_, std::move(tensors), part, rng_);
+  };
+}
+
+void FetchHarness::work_on_gpus() {
+  if (cuda_ == nullptr) return;
+  for (std::uint64_t piece = rng_.below(pieces_a_tick + 1); piece > 0; --piece) cuda_->step();
+  for (const auto& holder : holders_) holder->check_gpus();
+  for (const auto& receiver : receivers_) receiver->fetch.check_gpus();
 }
 
 void FetchHarness::link(std::size_t receiver, std::size_t holder, const LinkOptions& options) {
@@ -183,6 +198,7 @@ bool FetchHarness::receive_some(Link& link, Lane& lane) {
 }
 
 void FetchHarness::check_verified(Receiver& receiver, std::uint32_t block) {
+  if (on_gpu(receiver.state.views, receiver.state.map, block)) return;  // on its way there
   kernels::Digester digester;
   EXPECT_EQ(digest_of_block(receiver.state.views, receiver.state.map, block, digester),
             elected_.digest.blocks[block])
@@ -201,6 +217,7 @@ void FetchHarness::tick() {
     if (!link->is_cut) send(*link);
     for (std::size_t lane = 0; lane < link->lanes.size(); ++lane) receive(*link, link->lanes[lane]);
   }
+  work_on_gpus();
   if (now_.time_since_epoch() % 100ms != 0ms) return;
   for (std::size_t receiver = 0; receiver < receivers_.size(); ++receiver)
     for (const LostSource& slow : fetch(receiver).stalled(now_, stall_limit))
@@ -223,7 +240,7 @@ void FetchHarness::run(Duration at_most) {
 void FetchHarness::expect_elected(std::size_t index) {
   Receiver& receiver = *receivers_[index];
   EXPECT_TRUE(receiver.fetch.finished());
-  EXPECT_TRUE(receiver.state.tensors == elected_.tensors);
+  EXPECT_TRUE(content_of(receiver.state.views) == elected_.tensors);
   EXPECT_TRUE(receiver.fetch.incomplete_tensors().empty());
   const FetchProgress progress = receiver.fetch.progress();
   EXPECT_EQ(progress.bytes_verified, progress.bytes_wanted);

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -16,6 +17,7 @@
 
 #include "shared_state/fetch.hpp"
 #include "shared_state/holder.hpp"
+#include "shared_state/on_gpus.hpp"
 #include "shared_state/state.hpp"
 
 namespace pccl::shared_state::test {
@@ -56,6 +58,9 @@ class FetchHarness {
   // The same with some bytes changed: in about this part of the blocks.
   std::size_t add_receiver(double part_different);
   std::size_t add_holder();
+  // From now on about this part of the tensors of who is added lies on GPUs, which do up to so many
+  // pieces of work a tick. `cuda` outlives the harness.
+  void use_gpus(pccl_test::FakeRuntime& cuda, double part, std::uint64_t pieces_a_tick = 40);
   void link(std::size_t receiver, std::size_t holder, const LinkOptions& options = {});
   void cut(std::size_t receiver, std::size_t holder, const std::string& why);
 
@@ -78,6 +83,7 @@ class FetchHarness {
 
   std::size_t largest_piece = 20'000;
   Duration stall_limit = 3s;
+  std::uint64_t pieces_a_tick = 0;
 
  private:
   struct Parcel {  // bytes on their way: a header, or part of a payload
@@ -103,8 +109,9 @@ class FetchHarness {
     bool is_cut = false;
   };
   struct Receiver {
-    Receiver(Tensors own, std::uint32_t block_bytes, const Digest& elected)
-        : state(std::move(own), block_bytes),
+    Receiver(Tensors own, std::uint32_t block_bytes, const Digest& elected,
+             const std::function<Views(Views)>& place)
+        : state(std::move(own), block_bytes, place),
           fetch(state.views, state.map, state.digest.blocks, elected) {}
     State state;
     Fetch fetch;
@@ -122,12 +129,16 @@ class FetchHarness {
   bool receive_some(Link& link, Lane& lane);
   void close(Link& link, const std::string& why);
   void settle(std::size_t receiver);
+  void work_on_gpus();
   void check_verified(Receiver& receiver, std::uint32_t block);
   bool over() const;
 
   Rng rng_;
   std::uint32_t block_bytes_;
   State elected_;
+  pccl_test::FakeRuntime* cuda_ = nullptr;
+  std::function<Views(Views)> place_ = [](Views tensors) { return tensors; };
+  std::vector<std::unique_ptr<Views>> held_;
   std::vector<std::unique_ptr<Holder>> holders_;
   std::vector<std::unique_ptr<Receiver>> receivers_;
   std::vector<std::unique_ptr<Link>> links_;

@@ -35,7 +35,9 @@ std::vector<std::uint64_t> mixed_sizes(std::size_t count, std::uint32_t block_by
   return sizes;
 }
 
-State::State(Tensors content, std::uint32_t block_bytes) : tensors(std::move(content)) {
+State::State(Tensors content, std::uint32_t block_bytes,
+             const std::function<std::vector<TensorView>(std::vector<TensorView>)>& place)
+    : tensors(std::move(content)) {
   std::vector<std::uint64_t> sizes;
   for (Bytes& tensor : tensors) {
     tensor.shrink_to_fit();
@@ -45,6 +47,7 @@ State::State(Tensors content, std::uint32_t block_bytes) : tensors(std::move(con
   std::string why;
   map = BlockMap::cut(sizes, why, block_bytes).value();
   digest = digest_state(views, map, 1);
+  if (place) views = place(views);
 }
 
 Bytes State::block(std::uint32_t index) const {

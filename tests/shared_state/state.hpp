@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -24,7 +25,9 @@ std::vector<std::uint64_t> mixed_sizes(std::size_t count, std::uint32_t block_by
 
 class State {
  public:
-  State(Tensors content, std::uint32_t block_bytes);
+  // Its tensors may be put somewhere else; `tensors` stays what they were made of.
+  State(Tensors content, std::uint32_t block_bytes,
+        const std::function<std::vector<TensorView>(std::vector<TensorView>)>& place = nullptr);
   State(const State&) = delete;
 
   Tensors tensors;

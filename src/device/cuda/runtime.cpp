@@ -45,6 +45,16 @@ int on(int gpu, Work work) {
   return OnGpu(gpu).run(work);
 }
 
+// An application's stream may be another GPU's. CUDA tells since 12.8; before that it has to be the
+// same.
+int gpu_of([[maybe_unused]] Stream stream, int otherwise) {
+#if CUDART_VERSION >= 12080
+  int gpu = 0;
+  if (stream != nullptr && cudaStreamGetDevice(stream, &gpu) == cudaSuccess) return gpu;
+#endif
+  return otherwise;
+}
+
 class CudaRuntime final : public Runtime {
  public:
   Location locate(const void* at) override { return driver_location_of(at); }
@@ -73,15 +83,14 @@ class CudaRuntime final : public Runtime {
   }
 
   int follow(int gpu, Stream stream, Stream other) override {
-    return on(gpu, [&] {
-      cudaEvent_t here = nullptr;
-      cudaError_t error = cudaEventCreateWithFlags(&here, cudaEventDisableTiming);
-      if (error != cudaSuccess) return error;
-      error = cudaEventRecord(here, other);
-      if (error == cudaSuccess) error = cudaStreamWaitEvent(stream, here, 0);
-      cudaEventDestroy(here);  // once it has happened
-      return error;
+    cudaEvent_t here = nullptr;
+    int error = on(gpu_of(other, gpu), [&] {
+      const cudaError_t made = cudaEventCreateWithFlags(&here, cudaEventDisableTiming);
+      return made != cudaSuccess ? made : cudaEventRecord(here, other);
     });
+    if (error == cudaSuccess) error = on(gpu, [&] { return cudaStreamWaitEvent(stream, here, 0); });
+    if (here != nullptr) cudaEventDestroy(here);  // once it has happened
+    return error;
   }
   int wait(int gpu, Stream stream) override {
     return on(gpu, [&] { return cudaStreamSynchronize(stream); });

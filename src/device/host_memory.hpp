@@ -1,0 +1,22 @@
+// Memory of the host that bytes of GPUs pass through.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "device/runtime.hpp"
+
+namespace pccl::device {
+
+struct HostMemoryDeleter {
+  Runtime* pinned_by = nullptr;
+  void operator()(std::byte* memory) const;
+};
+using HostMemory = std::unique_ptr<std::byte[], HostMemoryDeleter>;
+
+// Pinned by the runtime, so that copies are fast and nobody waits for them. Ordinary memory for no
+// runtime, and where it pins no more: copies are slower then, and as right. Its content is
+// unspecified.
+HostMemory host_memory(Runtime* runtime, std::size_t bytes);
+
+}  // namespace pccl::device

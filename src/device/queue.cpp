@@ -37,8 +37,7 @@ void Queue::quantize(DataType type, Code code, const kernels::cuda::QuantizeStep
   put([&] { return runtime_.quantize(gpu_, stream_, type, code, step); });
 }
 
-void Queue::dequantize(DataType type, Code code,
-                       const kernels::cuda::DequantizeStep& step) {
+void Queue::dequantize(DataType type, Code code, const kernels::cuda::DequantizeStep& step) {
   put([&] { return runtime_.dequantize(gpu_, stream_, type, code, step); });
 }
 
@@ -63,7 +62,7 @@ void Queue::then(std::function<void()> ended) {
         },
         call);
   });
-  if (error_ != 0) take_out(*call)();
+  if (error_ != 0) take_out (*call)();
 }
 
 std::function<void()> Queue::take_out(Call& call) {
@@ -81,10 +80,15 @@ int Queue::wait() {
 }
 
 int Queue::check() {
-  if (stream_ == nullptr) return error_;
+  ended();
+  return error_;
+}
+
+bool Queue::ended() {
+  if (stream_ == nullptr) return true;
   const int now = runtime_.query(gpu_, stream_);
   if (error_ == 0 && now != Runtime::not_ready) error_ = now;
-  return error_;
+  return now != Runtime::not_ready;
 }
 
 }  // namespace pccl::device

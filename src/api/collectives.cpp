@@ -12,8 +12,8 @@
 
 namespace pccl::api {
 
-Answer check_reduce(const void* send, void* receive, const pcclReduceDescriptor_t* descriptor,
-                    node::ReduceRequest& request) {
+Answer check_descriptor(const void* send, void* receive, const pcclReduceDescriptor_t* descriptor,
+                        node::ReduceRequest& request) {
   if (descriptor == nullptr) return invalid_argument("the descriptor is NULL");
   const auto out_of_range = [](const char* what, unsigned value) {
     return invalid_argument(std::string("unknown ") + what + " " + std::to_string(value));
@@ -38,17 +38,23 @@ Answer check_reduce(const void* send, void* receive, const pcclReduceDescriptor_
   if (descriptor->count > 0 && (send == nullptr || receive == nullptr))
     return invalid_argument(send == nullptr ? "the send buffer is NULL"
                                             : "the receive buffer is NULL");
-  for (const auto& [what, buffer] : {std::pair{"send", send}, {"receive", receive}})
-    if (descriptor->count > 0 && device::location_of(buffer).place == device::Place::cuda)
-      return invalid_argument(std::string("the ") + what +
-                              " buffer is memory of a GPU; this build takes host memory only");
-
   request.send = send;
   request.receive = receive;
   request.count = descriptor->count;
   request.type = static_cast<DataType>(type);
   request.op = static_cast<RedOp>(op);
   request.tag = descriptor->tag;
+  return success();
+}
+
+Answer check_reduce(const void* send, void* receive, const pcclReduceDescriptor_t* descriptor,
+                    node::ReduceRequest& request) {
+  if (Answer wrong = check_descriptor(send, receive, descriptor, request); !wrong.ok())
+    return wrong;
+  for (const auto& [what, buffer] : {std::pair{"send", send}, {"receive", receive}})
+    if (descriptor->count > 0 && device::location_of(buffer).place == device::Place::cuda)
+      return invalid_argument(std::string("the ") + what +
+                              " buffer is memory of a GPU; this build takes host memory only");
   return success();
 }
 
@@ -72,12 +78,44 @@ Answer await(node::PeerNode& peer, std::uint64_t tag, pcclReduceInfo_t* info_out
   return answer;
 }
 
+// Whatever is wrong with the arguments, the ranks of this host hear of it together.
+Answer launch_hierarchical(HierarchicalAllReduce& local, node::PeerNode& peer, const void* send,
+                           void* receive, const pcclReduceDescriptor_t* descriptor,
+                           const pcclErrorFeedback_t* feedback, node::ReduceRequest& request) {
+  Answer wrong = check_descriptor(send, receive, descriptor, request);
+  if (wrong.ok() && feedback != nullptr)
+    wrong = invalid_argument("error feedback does not go with a local communicator");
+  const Outcome checked =
+      wrong.ok() ? Outcome{} : Outcome{Status::invalid_argument, std::move(wrong.why)};
+  Answer answer = answer_of(await_result, local.launch(across_hosts(peer), checked, request));
+  if (!answer.ok()) answer.why.insert(0, op_name(request.tag));
+  return answer;
+}
+
+Answer await_hierarchical(HierarchicalAllReduce& local, node::PeerNode& peer, std::uint64_t tag,
+                          pcclReduceInfo_t* info_out) {
+  node::ReduceInfo info;
+  Answer answer = answer_of(await_result, local.await(across_hosts(peer), tag, info));
+  if (!answer.ok()) answer.why.insert(0, op_name(tag));
+  if (answer.ok() && info_out != nullptr) *info_out = reduce_info(info);
+  return answer;
+}
+
 pcclResult_t all_reduce(const char* call, const void* send, void* receive,
                         const pcclReduceDescriptor_t* descriptor,
                         const pcclErrorFeedback_t* feedback, const pcclComm_t* communicator,
                         pcclReduceInfo_t* info_out) {
-  return with_peer(call, communicator, [&](node::PeerNode& peer) {
+  return with_communicator(call, communicator, [&](pcclComm_t& entered) {
+    const std::shared_ptr<node::PeerNode> node = entered.accepted_node();
+    if (node == nullptr) return invalid_usage("not connected");
+    node::PeerNode& peer = *node;
     node::ReduceRequest request;
+    if (const auto local = entered.local()) {
+      request.awaited_at_once = true;
+      Answer refused =
+          launch_hierarchical(*local, peer, send, receive, descriptor, feedback, request);
+      return refused.ok() ? await_hierarchical(*local, peer, request.tag, info_out) : refused;
+    }
     if (Answer wrong = check_reduce(send, receive, descriptor, request); !wrong.ok()) return wrong;
     FeedbackLease lease;
     if (Answer wrong = lease.take(feedback, request); !wrong.ok()) return wrong;
@@ -96,6 +134,12 @@ pcclResult_t all_reduce_async(const char* call, const void* send, void* receive,
     const std::shared_ptr<node::PeerNode> peer = entered.accepted_node();
     if (peer == nullptr) return invalid_usage("not connected");
     node::ReduceRequest request;
+    if (const auto local = entered.local()) {
+      Answer answer =
+          launch_hierarchical(*local, *peer, send, receive, descriptor, feedback, request);
+      if (answer.ok()) *handle_out = {&entered, request.tag};
+      return answer;
+    }
     if (Answer wrong = check_reduce(send, receive, descriptor, request); !wrong.ok()) return wrong;
     FeedbackLease lease;
     if (Answer wrong = lease.take(feedback, request); !wrong.ok()) return wrong;
@@ -155,6 +199,8 @@ pcclResult_t pcclAwaitAsyncReduce(const pcclAsyncReduceOp_t* reduce_handle,
   return with_communicator("pcclAwaitAsyncReduce", handle.comm, [&](pcclComm_t& entered) {
     const std::shared_ptr<PeerNode> peer = entered.accepted_node();
     if (peer == nullptr) return invalid_usage("not connected");
+    if (const auto local = entered.local(); local != nullptr && local->in_flight(handle.tag))
+      return await_hierarchical(*local, *peer, handle.tag, reduce_info_out);
     // First, since the tag is free for another op as soon as this one has ended.
     const FeedbackLease lease = entered.take_kept(handle.tag);
     return await(*peer, handle.tag, reduce_info_out);

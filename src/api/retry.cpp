@@ -157,6 +157,8 @@ pcclResult_t reduce_multiple(const char* call, const pcclReduceOpDescriptor_t* d
       return invalid_argument("max_in_flight is " + std::to_string(max_in_flight));
     const std::shared_ptr<PeerNode> peer = entered.accepted_node();
     if (peer == nullptr) return invalid_usage("not connected");
+    if (entered.local() != nullptr)
+      return invalid_usage("not with a local communicator: launch and await them one by one");
     std::vector<ReduceRequest> requests;
     std::vector<FeedbackLease> leases;
     if (Answer wrong = check_all(descriptors, feedbacks, count, requests, leases); !wrong.ok())

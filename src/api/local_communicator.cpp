@@ -1,0 +1,40 @@
+// pcclCommAttachLocal: which NCCL communicator, and whether it will do.
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "api/communicator.hpp"
+#include "api/hierarchical.hpp"
+#include "device/local_ranks.hpp"
+#include "device/nccl.hpp"
+#include "device/runtime.hpp"
+
+namespace pccl::api {
+
+namespace {
+
+Answer attach(pcclComm_t& communicator, ncclComm* local, device::Stream stream) {
+  if (const auto before = communicator.local(); before != nullptr && before->any_in_flight())
+    return {pcclPendingAsyncOps, "an all-reduce with the local communicator has not been awaited"};
+  if (local == nullptr) return communicator.attach(nullptr), success();
+  if (!device::has_cuda_support())
+    return invalid_usage("this build of the library has no CUDA support");
+  std::string why;
+  device::Nccl* const nccl = device::find_nccl(why);
+  if (nccl == nullptr) return invalid_usage(std::move(why));
+  std::unique_ptr<device::LocalRanks> ranks = device::LocalRanks::of(*nccl, local, why);
+  if (ranks == nullptr) return invalid_argument(std::move(why));
+  communicator.attach(std::make_shared<HierarchicalAllReduce>(std::move(ranks), stream));
+  return success();
+}
+
+}  // namespace
+
+}  // namespace pccl::api
+
+pcclResult_t pcclCommAttachLocal(pcclComm_t* communicator, struct ncclComm* local, void* stream) {
+  return pccl::api::with_communicator(
+      "pcclCommAttachLocal", communicator, [&](pcclComm_t& entered) {
+        return pccl::api::attach(entered, local, static_cast<pccl::device::Stream>(stream));
+      });
+}

@@ -102,7 +102,7 @@ Nccl* find_nccl(std::string& why) {
 
 #endif
 
-void install(Nccl* stand_in) {
+void install_nccl(Nccl* stand_in) {
   installed = stand_in;
 }
 

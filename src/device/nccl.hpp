@@ -60,6 +60,6 @@ Nccl::Op nccl_op(RedOp op);                          // avg adds, and is divided
 Nccl* find_nccl(std::string& why);
 
 // For tests: this one counts from now on, and the real one again after null.
-void install(Nccl* stand_in);
+void install_nccl(Nccl* stand_in);
 
 }  // namespace pccl::device

@@ -354,6 +354,17 @@ TEST_F(Hierarchical, HasManyInFlight) {
   });
 }
 
+TEST_F(Hierarchical, WaitsForTheStreamThatMakesTheInput) {
+  make(2, 2);
+  for (const auto& rank : ranks) cuda->hold(rank->application, rank->gpu);
+  std::thread application([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    for (const auto& rank : ranks) cuda->let_go(rank->application, rank->gpu);
+  });
+  expect_reduced(DataType::float32, RedOp::sum, 1001, false);
+  application.join();
+}
+
 TEST_F(Hierarchical, WorksWithCommunicatorsThatDoNotBlock) {
   make(2, 2);
   for (const auto& rank : ranks) nccl->do_not_block(rank->comm);

@@ -87,6 +87,7 @@ Nccl* find_nccl(std::string& why) {
   if (missing != nullptr) {
     why = library == nullptr ? "this process has not loaded NCCL (libnccl.so.2)"
                              : std::string("the NCCL of this process has no ") + missing;
+    if (library != nullptr) dlclose(library);
     return nullptr;
   }
   return found = here.release();

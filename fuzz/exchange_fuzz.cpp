@@ -30,7 +30,7 @@ class ExchangeUnderFuzz {
  private:
   struct Op {
     std::unique_ptr<std::byte[]> buffer;  // of the exact size, for the sanitizer
-    std::shared_ptr<RingAllReduce> reduce;
+    std::shared_ptr<RingOp> reduce;
     bool finished = false;
   };
   struct Lane {

@@ -373,8 +373,8 @@ struct ncclComm; /* ncclComm_t of nccl.h is a pointer to it */
  *   local    has L ranks, in any order; NULL: none from now on. It stays the application's, who keeps it as
  *            long as it is attached and aborts it only when no call is inside. NCCL has to be loaded in
  *            this process (as libnccl.so.2, or linked into the program); the library does not need it.
- *   stream   cudaStream_t that the inputs are made in, NULL the default one, as it is at each call. Results
- *            are complete when the all-reduce, or the await, returns.
+ *   stream   cudaStream_t that the inputs are made in, NULL the default one: as pcclSetStream, which changes it.
+ *            Results are complete when the all-reduce, or the await, returns.
  *   order    The L processes launch and await the same all-reduces, with the same descriptors, in the same
  *            order, and do not use `local` otherwise while such a call is inside: NCCL demands it.
  *   buffers  on the GPU of `local`; count 0 is a no-op. NCCL has no 16-bit integers.
@@ -387,7 +387,8 @@ struct ncclComm; /* ncclComm_t of nccl.h is a pointer to it */
  *            as they were, in place or not, and `local` is intact: after pcclRankConnectionLost call again.
  *            A process that leaves alone leaves the others of its host waiting in NCCL; with pcclSetCohort
  *            over its L processes they are removed from the run together, and no longer wait than 3 s.
- *   memory   count / L elements on the GPU for each op in flight; kept for later ones, up to 1 GiB.
+ *   memory   2 * count / L elements on the GPU for each op in flight, kept for later ones up to 1 GiB, and what an
+ *            all-reduce of the shard takes.
  *   cost     beyond NCCL's and the shard's two NCCL all-reduces of 24 bytes, to agree, and a wait for the GPU
  *            after each step.
  *   errors   pcclInvalidArgument: not a communicator, or NCCL says so of `local`. pcclInvalidUsage: no NCCL in
@@ -401,6 +402,25 @@ PCCL_EXPORT pcclResult_t pcclCommAttachLocal(pcclComm_t *communicator, struct nc
                                              void *stream PCCL_NULLABLE);
 
 /* ---- Error feedback ----------------------------------------------------------------------------- */
+
+/* Memory of GPUs. Where a function takes buffers they may be memory of a GPU (CUDA), in builds with CUDA support
+ * (pcclGetBuildInfo): the library asks the driver where they are. Peers on GPUs and on CPUs mix, and get the same
+ * bits. Both buffers of an op are in memory of the same GPU, aligned to their elements, or both on the host.
+ *   order    The library reads and writes them in streams of its own, after the work that the application has put
+ *            into its stream before the call: see pcclSetStream. When a blocking call or pcclAwaitAsyncReduce has
+ *            returned, the result is there for any stream. Asynchronous calls do not wait for the GPU.
+ *   memory   1 MiB on the GPU per op in flight; of an in-place op as much again as the buffer, kept for the next op
+ *            up to 1 GiB; pinned blocks of the host, 64 MiB at most are kept.
+ *   managed  memory and host memory that is registered or pinned count as the host's. Managed memory is used after
+ *            the application's stream has come to the call, for which the call waits.
+ *   errors   pcclInvalidArgument: a GPU's memory without support for it, buffers in different places, not aligned,
+ *            shorter than the op. pcclInternalError: CUDA refuses memory or a stream, nothing has begun. A GPU that
+ *            fails in the middle: the peer leaves the run, others go on without it; what its buffers hold is lost. */
+
+/* The stream (cudaStream_t) that the application uses with this communicator from now on; NULL, the default, is
+ * CUDA's default stream. It has to live until the ops launched after it have been awaited. Any thread.
+ *   errors   pcclInvalidArgument: no such communicator. */
+PCCL_EXPORT pcclResult_t pcclSetStream(const pcclComm_t *communicator, void *stream);
 
 /* What quantized all-reduces of one tensor have lost of this peer's numbers: a float32 *residual* per
  * element, zero at first. An all-reduce with it sends the input plus the residual, and keeps what it loses
@@ -423,7 +443,8 @@ typedef struct pcclErrorFeedback_t pcclErrorFeedback_t;
 PCCL_EXPORT pcclResult_t pcclCreateErrorFeedback(size_t count, pcclErrorFeedback_t **feedback_out);
 
 /* Where the residuals lie, in the order of the elements, until the handle is destroyed: to look at, to save
- * and restore with a checkpoint, to set to zero. Not while an op with them is in flight.
+ * and restore with a checkpoint, to set to zero. Not while an op with them is in flight. Residuals of a tensor
+ * on a GPU are kept there; they are copied back for this, so ask anew after each op.
  *   errors   pcclInvalidArgument: NULL, or no such handle. */
 PCCL_EXPORT pcclResult_t pcclErrorFeedbackData(const pcclErrorFeedback_t *feedback, float **residual_out,
                                                size_t *count_out PCCL_NULLABLE);

@@ -1,4 +1,6 @@
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -12,8 +14,44 @@
 
 namespace pccl::api {
 
-Answer check_descriptor(const void* send, void* receive, const pcclReduceDescriptor_t* descriptor,
-                        node::ReduceRequest& request) {
+namespace {
+
+using device::Place;
+
+std::string text_of(const device::Location& location) {
+  return location.place == Place::cuda ? "memory of GPU " + std::to_string(location.gpu)
+                                       : "memory of the host";
+}
+
+// Where both buffers are. Where one is managed, the host's rules hold for both.
+Answer locate(const void* send, const void* receive, std::size_t count, std::size_t element_bytes,
+              node::OnGpu& on_gpu) {
+  const device::Location from = device::location_of(send), to = device::location_of(receive);
+  const bool gpu = from.place == Place::cuda || to.place == Place::cuda;
+  if (gpu && !device::has_cuda_support())
+    return invalid_argument("the " + std::string(from.place == Place::cuda ? "send" : "receive") +
+                            " buffer is memory of a GPU; this build takes host memory only");
+  if (gpu && from != to)
+    return invalid_argument("the send buffer is " + text_of(from) + ", the receive buffer " +
+                            text_of(to));
+  for (const auto& [what, buffer] : {std::pair{"send", send}, {"receive", receive}}) {
+    if (!gpu) break;
+    const auto begin = reinterpret_cast<std::uintptr_t>(buffer);
+    if (begin % element_bytes != 0)
+      return invalid_argument("the " + std::string(what) +
+                              " buffer is not aligned to its elements, as a GPU needs it");
+    const void* const last = static_cast<const std::byte*>(buffer) + count * element_bytes - 1;
+    if (device::location_of(last) != from)
+      return invalid_argument("the " + std::string(what) + " buffer ends before its last element");
+  }
+  on_gpu.location = to.place == Place::managed ? to : from;
+  return success();
+}
+
+}  // namespace
+
+Answer check_reduce(const void* send, void* receive, const pcclReduceDescriptor_t* descriptor,
+                    device::Stream stream, node::ReduceRequest& request) {
   if (descriptor == nullptr) return invalid_argument("the descriptor is NULL");
   const auto out_of_range = [](const char* what, unsigned value) {
     return invalid_argument(std::string("unknown ") + what + " " + std::to_string(value));
@@ -38,23 +76,18 @@ Answer check_descriptor(const void* send, void* receive, const pcclReduceDescrip
   if (descriptor->count > 0 && (send == nullptr || receive == nullptr))
     return invalid_argument(send == nullptr ? "the send buffer is NULL"
                                             : "the receive buffer is NULL");
+  if (descriptor->count > 0)
+    if (Answer wrong = locate(send, receive, descriptor->count, element_bytes, request.on_gpu);
+        !wrong.ok())
+      return wrong;
+  request.on_gpu.stream = stream;
+
   request.send = send;
   request.receive = receive;
   request.count = descriptor->count;
   request.type = static_cast<DataType>(type);
   request.op = static_cast<RedOp>(op);
   request.tag = descriptor->tag;
-  return success();
-}
-
-Answer check_reduce(const void* send, void* receive, const pcclReduceDescriptor_t* descriptor,
-                    node::ReduceRequest& request) {
-  if (Answer wrong = check_descriptor(send, receive, descriptor, request); !wrong.ok())
-    return wrong;
-  for (const auto& [what, buffer] : {std::pair{"send", send}, {"receive", receive}})
-    if (descriptor->count > 0 && device::location_of(buffer).place == device::Place::cuda)
-      return invalid_argument(std::string("the ") + what +
-                              " buffer is memory of a GPU; this build takes host memory only");
   return success();
 }
 
@@ -79,15 +112,14 @@ Answer await(node::PeerNode& peer, std::uint64_t tag, pcclReduceInfo_t* info_out
 }
 
 // Whatever is wrong with the arguments, the ranks of this host hear of it together.
-Answer launch_hierarchical(HierarchicalAllReduce& local, node::PeerNode& peer, const void* send,
-                           void* receive, const pcclReduceDescriptor_t* descriptor,
-                           const pcclErrorFeedback_t* feedback, node::ReduceRequest& request) {
-  Answer wrong = check_descriptor(send, receive, descriptor, request);
-  if (wrong.ok() && feedback != nullptr)
-    wrong = invalid_argument("error feedback does not go with a local communicator");
-  const Outcome checked =
-      wrong.ok() ? Outcome{} : Outcome{Status::invalid_argument, std::move(wrong.why)};
-  Answer answer = answer_of(await_result, local.launch(across_hosts(peer), checked, request));
+Answer launch_hierarchical(HierarchicalAllReduce& local, node::PeerNode& peer, Answer checked,
+                           const pcclErrorFeedback_t* feedback,
+                           const node::ReduceRequest& request) {
+  if (checked.ok() && feedback != nullptr)
+    checked = invalid_argument("error feedback does not go with a local communicator");
+  const Outcome outcome =
+      checked.ok() ? Outcome{} : Outcome{Status::invalid_argument, std::move(checked.why)};
+  Answer answer = answer_of(await_result, local.launch(across_hosts(peer), outcome, request));
   if (!answer.ok()) answer.why.insert(0, op_name(request.tag));
   return answer;
 }
@@ -106,22 +138,21 @@ pcclResult_t all_reduce(const char* call, const void* send, void* receive,
                         const pcclErrorFeedback_t* feedback, const pcclComm_t* communicator,
                         pcclReduceInfo_t* info_out) {
   return with_communicator(call, communicator, [&](pcclComm_t& entered) {
-    const std::shared_ptr<node::PeerNode> node = entered.accepted_node();
-    if (node == nullptr) return invalid_usage("not connected");
-    node::PeerNode& peer = *node;
+    const std::shared_ptr<node::PeerNode> peer = entered.accepted_node();
+    if (peer == nullptr) return invalid_usage("not connected");
     node::ReduceRequest request;
+    Answer checked = check_reduce(send, receive, descriptor, entered.stream(), request);
     if (const auto local = entered.local()) {
       request.awaited_at_once = true;
-      Answer refused =
-          launch_hierarchical(*local, peer, send, receive, descriptor, feedback, request);
-      return refused.ok() ? await_hierarchical(*local, peer, request.tag, info_out) : refused;
+      Answer refused = launch_hierarchical(*local, *peer, checked, feedback, request);
+      return refused.ok() ? await_hierarchical(*local, *peer, request.tag, info_out) : refused;
     }
-    if (Answer wrong = check_reduce(send, receive, descriptor, request); !wrong.ok()) return wrong;
+    if (!checked.ok()) return checked;
     FeedbackLease lease;
     if (Answer wrong = lease.take(feedback, request); !wrong.ok()) return wrong;
     request.awaited_at_once = true;
-    if (Answer refused = launch(peer, request); !refused.ok()) return refused;
-    return await(peer, request.tag, info_out);
+    if (Answer refused = launch(*peer, request); !refused.ok()) return refused;
+    return await(*peer, request.tag, info_out);
   });
 }
 
@@ -134,13 +165,13 @@ pcclResult_t all_reduce_async(const char* call, const void* send, void* receive,
     const std::shared_ptr<node::PeerNode> peer = entered.accepted_node();
     if (peer == nullptr) return invalid_usage("not connected");
     node::ReduceRequest request;
+    Answer checked = check_reduce(send, receive, descriptor, entered.stream(), request);
     if (const auto local = entered.local()) {
-      Answer answer =
-          launch_hierarchical(*local, *peer, send, receive, descriptor, feedback, request);
+      Answer answer = launch_hierarchical(*local, *peer, checked, feedback, request);
       if (answer.ok()) *handle_out = {&entered, request.tag};
       return answer;
     }
-    if (Answer wrong = check_reduce(send, receive, descriptor, request); !wrong.ok()) return wrong;
+    if (!checked.ok()) return checked;
     FeedbackLease lease;
     if (Answer wrong = lease.take(feedback, request); !wrong.ok()) return wrong;
     if (Answer refused = launch(*peer, request); !refused.ok()) return refused;
@@ -189,6 +220,13 @@ pcclResult_t pcclAllReduceWithFeedbackAsync(const void* sendbuff, void* recvbuff
                                             pcclAsyncReduceOp_t* reduce_handle_out) {
   return all_reduce_async("pcclAllReduceWithFeedbackAsync", sendbuff, recvbuff, descriptor,
                           feedback, communicator, reduce_handle_out);
+}
+
+pcclResult_t pcclSetStream(const pcclComm_t* communicator, void* stream) {
+  return with_communicator("pcclSetStream", communicator, [&](pcclComm_t& entered) {
+    entered.set_stream(static_cast<pccl::device::Stream>(stream));
+    return success();
+  });
 }
 
 pcclResult_t pcclAwaitAsyncReduce(const pcclAsyncReduceOp_t* reduce_handle,

@@ -6,6 +6,7 @@
 // order (interrupted), and a call with a destroyed handle gets pcclInvalidArgument (living.hpp).
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <map>
@@ -40,6 +41,10 @@ struct pcclComm_t {
   // say why.
   std::shared_ptr<pccl::node::PeerNode> accepted_node() const;
 
+  // The application's stream for what follows.
+  void set_stream(pccl::device::Stream stream) { stream_ = stream; }
+  pccl::device::Stream stream() const { return stream_; }
+
   // What an async op has leased, from its launch to its await.
   void keep(std::uint64_t tag, pccl::api::FeedbackLease lease);
   pccl::api::FeedbackLease take_kept(std::uint64_t tag);  // none: an empty one
@@ -60,6 +65,8 @@ struct pcclComm_t {
 
   const pccl::Endpoint master_;
   const pcclCommCreateParams_t params_;
+
+  std::atomic<pccl::device::Stream> stream_ = nullptr;
 
   mutable std::mutex mutex_;  // of everything below
   std::condition_variable left_;

@@ -1,9 +1,38 @@
 #include "api/error_feedback.hpp"
 
+#include <algorithm>
 #include <string>
+#include <utility>
 
 #include "api/living.hpp"
 #include "base/limits.hpp"
+
+float* pcclErrorFeedback_t::on_host() {
+  if (gpu_) copy(on_host_.data(), memory_.data());
+  gpu_.reset();
+  memory_ = {};
+  return on_host_.data();
+}
+
+float* pcclErrorFeedback_t::on_gpu(int gpu) {
+  if (gpu_ != gpu) {
+    on_host();
+    pccl::device::Memory memory =
+        pccl::device::Gpu::at(gpu)->memory(std::max<std::size_t>(1, count()) * sizeof(float));
+    memory_ = std::move(memory);
+    gpu_ = gpu;
+    copy(memory_.data(), on_host_.data());
+  }
+  return reinterpret_cast<float*>(memory_.data());
+}
+
+void pcclErrorFeedback_t::copy(void* to, const void* from) {
+  const auto gpu = pccl::device::Gpu::at(*gpu_);
+  const auto queue = gpu->queue();
+  queue->copy(to, from, count() * sizeof(float));
+  if (const int error = queue->wait(); error != 0)
+    throw pccl::device::Error(gpu->runtime(), *gpu_, "residuals cannot be copied", error);
+}
 
 namespace pccl::api {
 
@@ -17,13 +46,15 @@ Answer FeedbackLease::take(const pcclErrorFeedback_t* handle, node::ReduceReques
   if (request.op != RedOp::sum && request.op != RedOp::avg)
     return invalid_argument("error feedback is for sum and avg, not for " +
                             std::string(name_of(request.op)));
-  if (found->residual.size() != request.count)
-    return invalid_argument("error feedback for " + std::to_string(found->residual.size()) +
+  if (found->count() != request.count)
+    return invalid_argument("error feedback for " + std::to_string(found->count()) +
                             " elements, but count is " + std::to_string(request.count));
   if (found->in_use.exchange(true, std::memory_order_acquire))
     return invalid_argument("the error feedback is in use by an op in flight");
-  request.residual = found->residual.data();
   feedback_ = std::move(found);
+  const device::Location& location = request.on_gpu.location;
+  request.residual = location.place == device::Place::cuda ? feedback_->on_gpu(location.gpu)
+                                                           : feedback_->on_host();
   return success();
 }
 
@@ -49,8 +80,8 @@ pcclResult_t pcclErrorFeedbackData(const pcclErrorFeedback_t* feedback, float** 
   return without_exceptions([&] {
            const auto found = LivingFeedback::all().find(feedback);
            if (found == nullptr) return invalid_argument("not an error feedback");
-           *residual_out = found->residual.data();
-           if (count_out != nullptr) *count_out = found->residual.size();
+           *residual_out = found->on_host();
+           if (count_out != nullptr) *count_out = found->count();
            return success();
          })
       .result;

@@ -4,18 +4,34 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "api/answer.hpp"
+#include "device/gpu.hpp"
 #include "node/peer_node.hpp"
 #include "pccl.h"
 
+// The residuals are where the last op has needed them: on the host or on a GPU. Used by one thread
+// at a time, which `in_use` and the public header see to.
 struct pcclErrorFeedback_t {
-  explicit pcclErrorFeedback_t(std::size_t count) : residual(count) {}
+ public:
+  explicit pcclErrorFeedback_t(std::size_t count) : on_host_(count) {}
 
-  std::vector<float> residual;
+  std::size_t count() const { return on_host_.size(); }
+  // Both block while they are copied, and throw device::Error.
+  float* on_host();
+  float* on_gpu(int gpu);
+
   std::atomic<bool> in_use{false};
+
+ private:
+  void copy(void* to, const void* from);
+
+  std::vector<float> on_host_;
+  std::optional<int> gpu_;  // the residuals are there and not on the host
+  pccl::device::Memory memory_;
 };
 
 namespace pccl::api {

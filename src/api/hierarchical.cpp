@@ -36,8 +36,7 @@ AcrossHosts across_hosts(node::PeerNode& peer) {
                    .leave_run = [&peer] { peer.interrupt(); }}};
 }
 
-// ---- Before anything moves
-// -----------------------------------------------------------------------
+// ---- Before anything moves ----
 
 Outcome HierarchicalAllReduce::check(const node::ReduceRequest& request) const {
   if (!device::nccl_type(request.type))
@@ -93,8 +92,7 @@ Outcome HierarchicalAllReduce::agree(const Outcome& mine, std::uint64_t number,
   return {agreed.status, fmt::format("on local rank {} of this host", agreed.rank)};
 }
 
-// ---- Steps 1 and 2
-// -------------------------------------------------------------------------------
+// ---- Steps 1 and 2 ----
 
 Outcome HierarchicalAllReduce::launch(const AcrossHosts& hosts, const Outcome& checked,
                                       const node::ReduceRequest& request) {
@@ -119,6 +117,7 @@ Outcome HierarchicalAllReduce::launch(const AcrossHosts& hosts, const Outcome& c
   node::ReduceRequest shard = request;
   shard.send = shard.receive = op.scratch.data();
   shard.count = op.shard();
+  shard.on_gpu = {{device::Place::cuda, ranks_->gpu().ordinal()}, ranks_->queue().stream()};
   if (request.op == RedOp::avg) shard.op = RedOp::sum;  // divided by all ranks of all hosts at last
   try {
     op.launched = hosts.launch(shard);
@@ -136,7 +135,7 @@ Outcome HierarchicalAllReduce::reduce_scatter(Op& op, const device::Presence& pr
   const auto ranks = static_cast<std::size_t>(ranks_->size());
   const std::size_t bytes = op.element_bytes();
   device::Queue& queue = ranks_->queue();
-  queue.follow(application_);
+  queue.follow(request.on_gpu.stream);
   if (op.part > 0)
     if (Outcome failed = ranks_->reduce_scatter(request.send, op.scratch.data(), op.part, type,
                                                 nccl_op, presence);
@@ -156,8 +155,7 @@ Outcome HierarchicalAllReduce::reduce_scatter(Op& op, const device::Presence& pr
   return ranks_->settle(presence);
 }
 
-// ---- Steps 2 to 4
-// --------------------------------------------------------------------------------
+// ---- Steps 2 to 4 ----
 
 Outcome HierarchicalAllReduce::await(const AcrossHosts& hosts, std::uint64_t tag,
                                      node::ReduceInfo& info) {

@@ -39,9 +39,8 @@ AcrossHosts across_hosts(node::PeerNode& peer);
 
 class HierarchicalAllReduce {
  public:
-  // `application` is the stream that the inputs come from.
-  HierarchicalAllReduce(std::unique_ptr<device::LocalRanks> ranks, device::Stream application)
-      : ranks_(std::move(ranks)), application_(application) {}
+  explicit HierarchicalAllReduce(std::unique_ptr<device::LocalRanks> ranks)
+      : ranks_(std::move(ranks)) {}
 
   // Returns when step 1 has been done and step 2 begun. `checked` is what is known of the request
   // by now: a refusal of one rank is one of all.
@@ -75,7 +74,6 @@ class HierarchicalAllReduce {
                 const device::Presence& presence);
 
   const std::unique_ptr<device::LocalRanks> ranks_;
-  const device::Stream application_;
   std::map<std::uint64_t, Op> ops_;  // by tag
 };
 

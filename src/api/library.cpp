@@ -2,6 +2,7 @@
 
 #include "api/answer.hpp"
 #include "base/interrupt_check.hpp"
+#include "device/runtime.hpp"
 #include "pccl.h"
 
 namespace pccl::api {
@@ -28,7 +29,7 @@ pcclResult_t pcclSetInterruptCheck(pcclInterruptCheck_t check) {
 
 pcclResult_t pcclGetBuildInfo(pcclBuildInfo_t* info) {
   if (info == nullptr) return pcclInvalidArgument;
-  info->has_cuda_support = false;
+  info->has_cuda_support = pccl::device::has_cuda_support();
   return pcclSuccess;
 }
 

@@ -24,7 +24,8 @@ Answer attach(pcclComm_t& communicator, ncclComm* local, device::Stream stream) 
   if (nccl == nullptr) return invalid_usage(std::move(why));
   std::unique_ptr<device::LocalRanks> ranks = device::LocalRanks::of(*nccl, local, why);
   if (ranks == nullptr) return invalid_argument(std::move(why));
-  communicator.attach(std::make_shared<HierarchicalAllReduce>(std::move(ranks), stream));
+  communicator.attach(std::make_shared<HierarchicalAllReduce>(std::move(ranks)));
+  communicator.set_stream(stream);
   return success();
 }
 

@@ -24,14 +24,14 @@ using node::ReduceRequest;
 
 // `feedbacks` may be null, and so may each of them.
 Answer check_all(const pcclReduceOpDescriptor_t* descriptors, pcclErrorFeedback_t* const* feedbacks,
-                 std::size_t count, std::vector<ReduceRequest>& requests,
+                 std::size_t count, device::Stream stream, std::vector<ReduceRequest>& requests,
                  std::vector<FeedbackLease>& leases) {
   requests.resize(count);
   leases.resize(count);
   std::vector<std::uint64_t> tags(count);
   for (std::size_t i = 0; i < count; ++i) {
     const pcclReduceOpDescriptor_t& one = descriptors[i];
-    Answer wrong = check_reduce(one.sendbuf, one.recvbuf, &one.descriptor, requests[i]);
+    Answer wrong = check_reduce(one.sendbuf, one.recvbuf, &one.descriptor, stream, requests[i]);
     if (wrong.ok() && feedbacks != nullptr) wrong = leases[i].take(feedbacks[i], requests[i]);
     if (!wrong.ok()) {
       wrong.why.insert(0, "descriptor " + std::to_string(i) + ": ");
@@ -161,7 +161,9 @@ pcclResult_t reduce_multiple(const char* call, const pcclReduceOpDescriptor_t* d
       return invalid_usage("not with a local communicator: launch and await them one by one");
     std::vector<ReduceRequest> requests;
     std::vector<FeedbackLease> leases;
-    if (Answer wrong = check_all(descriptors, feedbacks, count, requests, leases); !wrong.ok())
+    if (Answer wrong =
+            check_all(descriptors, feedbacks, count, entered.stream(), requests, leases);
+        !wrong.ok())
       return wrong;
     return reduce_all(*peer, requests, static_cast<std::size_t>(max_in_flight), info_out);
   });

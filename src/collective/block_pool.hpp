@@ -3,40 +3,51 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/limits.hpp"
 
 namespace pccl::collective {
 
+// Where a pool has its blocks from.
+class BlockSource {
+ public:
+  virtual ~BlockSource() = default;
+  virtual std::byte* allocate() = 0;  // segment_bytes; throws std::bad_alloc
+  virtual void free(std::byte* block) = 0;
+};
+
 class BlockPool {
  public:
-  // Freed blocks up to `kept_bytes` stay in the pool. Not thread-safe, and the pool outlives its
-  // blocks.
-  explicit BlockPool(std::size_t kept_bytes) : kept_blocks_(kept_bytes / limits::segment_bytes) {}
+  // Freed blocks up to `kept_bytes` stay in the pool. Not thread-safe; the pool outlives its
+  // blocks, and the source the pool. Without one blocks are of the heap.
+  explicit BlockPool(std::size_t kept_bytes, BlockSource& source = heap())
+      : kept_blocks_(kept_bytes / limits::segment_bytes), source_(source) {}
+  ~BlockPool();
+  BlockPool(const BlockPool&) = delete;
+  BlockPool& operator=(const BlockPool&) = delete;
+
+  static BlockSource& heap();
 
   class Block {
    public:
     Block() = default;
-    Block(Block&& other) noexcept = default;
+    Block(Block&& other) noexcept
+        : memory_(std::exchange(other.memory_, nullptr)), pool_(other.pool_) {}
     Block& operator=(Block&& other) noexcept;
     ~Block() { give_back(); }
 
-    std::byte* data() const { return memory_.get(); }
+    std::byte* data() const { return memory_; }
     explicit operator bool() const { return memory_ != nullptr; }
 
    private:
     friend class BlockPool;
-    struct Free {
-      void operator()(std::byte* memory) const;
-    };
-    using Memory = std::unique_ptr<std::byte, Free>;
-    Block(Memory memory, BlockPool* pool) : memory_(std::move(memory)), pool_(pool) {}
+    Block(std::byte* memory, BlockPool* pool) : memory_(memory), pool_(pool) {}
     void give_back();
 
-    Memory memory_;
+    std::byte* memory_ = nullptr;
     BlockPool* pool_ = nullptr;
   };
 
@@ -45,8 +56,9 @@ class BlockPool {
 
  private:
   std::size_t kept_blocks_;
+  BlockSource& source_;
   std::size_t in_use_ = 0;
-  std::vector<Block::Memory> free_;
+  std::vector<std::byte*> free_;
 };
 
 }  // namespace pccl::collective

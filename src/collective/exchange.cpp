@@ -8,11 +8,16 @@
 
 #include "base/mutant.hpp"
 #include "base/status.hpp"
+#include "collective/device_ring.hpp"
+#include "collective/ring_all_reduce.hpp"
 
 namespace pccl::collective {
 
-Exchange::Exchange(std::function<void(const OpKey&)> on_finished, const EagerBudget& eager)
-    : on_finished_(std::move(on_finished)), eager_(eager) {}
+Exchange::Exchange(std::function<void(const OpKey&)> on_finished, const EagerBudget& eager,
+                   std::function<void()> on_gpu_news)
+    : on_finished_(std::move(on_finished)),
+      on_gpu_news_(std::move(on_gpu_news)),
+      eager_(eager) {}
 
 void Exchange::enter_epoch(Epoch epoch) {
   PCCL_INVARIANT(ops_.empty());
@@ -26,11 +31,14 @@ void Exchange::enter_epoch(Epoch epoch) {
   std::erase_if(parked_credit_, [&](const auto& credit) { return credit.first.epoch < epoch; });
 }
 
-std::shared_ptr<RingAllReduce> Exchange::start(const OpKey& key, const plan::RingSchedule& schedule,
+std::shared_ptr<RingOp> Exchange::start(const OpKey& key, const plan::RingSchedule& schedule,
                                                const Operand& operand) {
   note_launch(key);
   Op& op = ops_[key];
-  op.reduce = std::make_shared<RingAllReduce>(schedule, operand, scratch_, rollback_);
+  if (operand.workspace)
+    op.reduce = std::make_shared<DeviceRing>(schedule, operand, pinned(), on_gpu_news_);
+  else
+    op.reduce = std::make_shared<RingAllReduce>(schedule, operand, scratch_, rollback_);
   const auto reduce = op.reduce;
   const bool known_to_others = parked_.holds(key) || parked_credit_.contains(key);
   if (!known_to_others && has_to_wait(*reduce)) {
@@ -49,7 +57,7 @@ std::shared_ptr<RingAllReduce> Exchange::start(const OpKey& key, const plan::Rin
 // of the caches. Such an op waits while one that has no more left is being sent. It begins then, or
 // when a neighbour has begun it: so peers that launch in different orders do not wait for each
 // other.
-bool Exchange::has_to_wait(const RingAllReduce& reduce) const {
+bool Exchange::has_to_wait(const RingOp& reduce) const {
   return reduce.fills_short_link() && std::ranges::any_of(ops_, [&](const auto& entry) {
            const Op& other = entry.second;
            const std::uint64_t left = other.reduce->bytes_to_claim();
@@ -95,7 +103,7 @@ void Exchange::forget_parked(const OpKey& key) {
 
 // A segment that does not fit the local schedule comes from an op that the peers describe
 // differently: the master's verdict tells the application.
-void Exchange::deliver_parked(const OpKey& key, RingAllReduce& reduce) {
+void Exchange::deliver_parked(const OpKey& key, RingOp& reduce) {
   parked_.take(
       key, [&](std::uint32_t position, std::span<const std::byte> bytes, BlockPool::Block& block) {
         if (!reduce.accepts(position, static_cast<std::uint32_t>(bytes.size()))) return;
@@ -120,6 +128,28 @@ bool Exchange::launched(const OpKey& key) const {
   if (key.epoch != epoch_) return key.epoch < epoch_;
   const auto found = next_launch_.find(key.tag);
   return found != next_launch_.end() && key.launch < found->second;
+}
+
+// ---- GPUs
+// ------------------------------------------------------------------------------------------------
+
+BlockPool& Exchange::pinned() {
+  if (!pinned_) pinned_.emplace(*device::runtime());
+  return pinned_->pool;
+}
+
+void Exchange::collect() {
+  std::vector<OpKey> moved;
+  for (auto& [key, op] : ops_)
+    if (op.reduce->collect()) moved.push_back(key);
+  for (const OpKey& key : moved)
+    if (const auto op = ops_.find(key); op != ops_.end() && !op->second.waits) update(key);
+}
+
+std::string Exchange::gpu_failure() {
+  for (auto& [key, op] : ops_)
+    if (std::string why = op.reduce->failure(); !why.empty()) return why;
+  return {};
 }
 
 // ---- to the next rank
@@ -240,7 +270,7 @@ std::size_t Exchange::absorb(const Segment& segment, std::size_t offset,
                              std::span<const std::byte> here) {
   const auto found = find_op(segment.op);
   if (found == ops_.end() || !found->second.arriving.contains(segment.position)) return 0;
-  RingAllReduce& reduce = *found->second.reduce;
+  RingOp& reduce = *found->second.reduce;
   if (segment.length != reduce.destination(segment.position).size()) return 0;
   return reduce.absorb(segment.position, offset, here);
 }
@@ -252,7 +282,7 @@ void Exchange::segment_arrived(const Segment& segment) {
     parked_.arrived(segment.op, segment.position);
     return;
   }
-  RingAllReduce& reduce = *found->second.reduce;
+  RingOp& reduce = *found->second.reduce;
   if (found->second.arriving.erase(segment.position) > 0) {
     reduce.arrived(segment.position);
   } else if (parked_.contains(segment.op,

@@ -18,7 +18,8 @@
 #include "base/ids.hpp"
 #include "base/limits.hpp"
 #include "collective/parked_segments.hpp"
-#include "collective/ring_all_reduce.hpp"
+#include "collective/pinned_blocks.hpp"
+#include "collective/ring_op.hpp"
 #include "collective/send_queue.hpp"
 
 namespace pccl::collective {
@@ -42,19 +43,26 @@ struct EagerBudget {
 
 class Exchange {
  public:
-  explicit Exchange(std::function<void(const OpKey&)> on_finished, const EagerBudget& eager = {});
+  // `on_gpu_news` is called on any thread when collect() has something to do.
+  explicit Exchange(std::function<void(const OpKey&)> on_finished, const EagerBudget& eager = {},
+                    std::function<void()> on_gpu_news = {});
 
   // From now on frames of older epochs are dropped. Running ops must have been cancelled.
   void enter_epoch(Epoch epoch);
 
   // Starts an op and returns it; the caller keeps it for the roll-back after a cancel.
-  std::shared_ptr<RingAllReduce> start(const OpKey& op, const plan::RingSchedule& schedule,
+  std::shared_ptr<RingOp> start(const OpKey& op, const plan::RingSchedule& schedule,
                                        const Operand& operand);
   // Notes that the op has been launched here without moving data (a star), or is over: its frames
   // are dropped.
   void pass_over(const OpKey& op);
   // After it returns no byte of the op's buffers is touched again, whatever is half-way on a lane.
   void cancel(const OpKey& op);
+
+  // ---- GPUs
+  void collect();             // goes on with what they have done
+  std::string gpu_failure();  // empty: nothing that they do for an op here has gone wrong
+  BlockPool& pinned();
 
   // ---- the link to the next rank
   bool has_segment_to_send() const { return !sendable_.empty(); }
@@ -79,7 +87,7 @@ class Exchange {
 
  private:
   struct Op {
-    std::shared_ptr<RingAllReduce> reduce;
+    std::shared_ptr<RingOp> reduce;
     bool waits = false;                 // in waiting_: no frame of it has left or come
     bool queued = false;                // in sendable_
     std::size_t eager_bytes = 0;        // sent before the next rank's first credit
@@ -93,11 +101,11 @@ class Exchange {
   std::map<OpKey, Op>::iterator find_op(const OpKey& key);  // of a frame from the previous rank
   void note_launch(const OpKey& op);
   bool launched(const OpKey& op) const;
-  bool has_to_wait(const RingAllReduce& reduce) const;
+  bool has_to_wait(const RingOp& reduce) const;
   void begin(const OpKey& key, Op& op);
   void begin_who_waits();
   void offer_eagerly(Op& op);
-  void deliver_parked(const OpKey& key, RingAllReduce& reduce);
+  void deliver_parked(const OpKey& key, RingOp& reduce);
   void update(OpKey key);  // queues what became sendable or creditable; reports the end
   std::span<std::byte> place_at(const Segment& segment);
   void queue_sending(const OpKey& key, Op& op);
@@ -107,10 +115,17 @@ class Exchange {
   void forget_parked(const OpKey& key);
 
   std::function<void(const OpKey&)> on_finished_;
+  std::function<void()> on_gpu_news_;
   EagerBudget eager_;
   Epoch epoch_;
   BlockPool scratch_{limits::rollback_pool_bytes / 16};
   BlockPool rollback_{limits::rollback_pool_bytes};
+  struct Pinned {
+    explicit Pinned(device::Runtime& runtime) : blocks(runtime) {}
+    PinnedBlocks blocks;
+    BlockPool pool{limits::shared_scratch_bytes, blocks};
+  };
+  std::optional<Pinned> pinned_;  // once an op is on a GPU
   std::map<OpKey, Op> ops_;
   std::unordered_map<Tag, Launch> next_launch_;  // in epoch_: launches below are known here
   ParkedSegments parked_{2 * eager_.of_link, scratch_};

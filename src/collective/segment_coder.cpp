@@ -23,8 +23,9 @@ struct Scratch {
 
 SegmentCoder::SegmentCoder(DataType type, RedOp op, const QuantizationOptions& quantization)
     : op_(op),
-      quantizer_(quantization_of(type, quantization)),
-      feedback_(quantization_of(type, quantization)) {}
+      quantization_(quantization_of(type, quantization)),
+      quantizer_(quantization_),
+      feedback_(quantization_) {}
 
 std::size_t SegmentCoder::bytes(DataType type, const QuantizationOptions& quantization,
                                 std::size_t count) {

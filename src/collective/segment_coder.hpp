@@ -23,6 +23,10 @@ class SegmentCoder {
                            std::size_t count);
   std::size_t bytes(std::size_t count) const;
 
+  const kernels::Quantization& quantization() const { return quantization_; }
+  // Where they lie in a segment of so many elements.
+  kernels::Quantized parts(std::byte* segment, std::size_t count) const;
+
   // `segment`: bytes(count) of it; `elements`: `count` of them; `residual`: as many, of the op's
   // error feedback (kernels/error_feedback.hpp), or null.
   void encode(std::byte* segment, const void* elements, std::size_t count,
@@ -38,10 +42,10 @@ class SegmentCoder {
  private:
   void requantize(std::byte* segment, const void* elements, std::size_t count,
                   std::uint32_t world_size, float* residual) const;
-  kernels::Quantized parts(std::byte* segment, std::size_t count) const;
   kernels::QuantizedView parts(const std::byte* segment, std::size_t count) const;
 
   RedOp op_;
+  kernels::Quantization quantization_;
   kernels::Quantizer quantizer_;
   kernels::FeedbackQuantizer feedback_;
 };

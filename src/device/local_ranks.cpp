@@ -73,8 +73,7 @@ LocalRanks::~LocalRanks() {
   kept->push_back({std::move(queue_), std::move(votes_on_gpu_), std::move(left_behind_)});
 }
 
-// ---- Waiting
-// -------------------------------------------------------------------------------------
+// ---- Waiting ----
 
 Outcome LocalRanks::fail(Status status, std::string why) {
   if (broken_.ok()) broken_ = {status, std::move(why)};
@@ -129,8 +128,7 @@ Outcome LocalRanks::called(const char* function, int error, const Presence& pres
   return fail(Status::internal, fmt::format("{}: {}", function, nccl_.describe(error)));
 }
 
-// ---- Collectives
-// ---------------------------------------------------------------------------------
+// ---- Collectives ----
 
 Outcome LocalRanks::reduce_scatter(const void* send, void* receive, std::size_t count,
                                    Nccl::Type type, Nccl::Op op, const Presence& presence) {

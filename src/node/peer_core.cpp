@@ -29,7 +29,8 @@ PeerCore::PeerCore(const membership::PeerSettings& settings, PeerIo& io, const A
     : io_(io),
       wish_(wish),
       machine_(settings),
-      exchange_([this](const OpKey& op) { finished_.push_back(op); }, eager) {}
+      exchange_([this](const OpKey& op) { finished_.push_back(op); }, eager,
+                [&io] { io.gpu_has_news(); }) {}
 
 void PeerCore::handle(const membership::PeerEvent& event, Instant now) {
   if (transfer_) transfer_->time_is(now);
@@ -38,6 +39,7 @@ void PeerCore::handle(const membership::PeerEvent& event, Instant now) {
 }
 
 void PeerCore::settle(Instant now) {
+  if (machine_.standing() == membership::PeerMachine::Standing::gone) end_stars_held_back();
   while (!finished_.empty()) {
     const OpKey op = finished_.front();
     finished_.pop_front();
@@ -68,13 +70,22 @@ OpHandle PeerCore::launch(const OpRequest& request, Instant now) {
   const std::size_t bytes = request.count * size_of(request.operand.type);
   const Algorithm algorithm = plan::choose_algorithm(
       bytes, static_cast<bool>(request.operand.quantization), group(), wish_);
-  ops_.emplace(handle, Op{request, algorithm, {}, {}});
+  Op& op = ops_[handle];
+  op.request = request;
+  op.algorithm = algorithm;
   membership::LaunchRequested launch{
       handle,
       request.tag,
       {request.count, request.operand.type, request.operand.op, algorithm,
        request.operand.quantization.algorithm, request.operand.quantization.code},
       {}};
+  if (algorithm == Algorithm::star && request.operand.workspace) {
+    op.star = std::make_shared<collective::DeviceStar>(request.operand, bytes, exchange_.pinned(),
+                                                       [&io = io_] { io.gpu_has_news(); });
+    op.held_back = std::move(launch);
+    op.seen = machine_.seen().epoch;
+    return handle;
+  }
   if (algorithm == Algorithm::star && bytes > 0) {
     launch.input.resize(bytes);
     std::memcpy(launch.input.data(), request.operand.send, bytes);
@@ -95,8 +106,72 @@ std::size_t PeerCore::pairwise_bytes() const {
   return plan::largest_pairwise(group(), wish_);
 }
 
-void PeerCore::roll_back_done(const EndedOp& ended) {
+void EndedOp::roll_back() const {
+  if (ring) ring->roll_back();
+  if (star) star->wait();
+}
+
+void PeerCore::roll_back_done(EndedOp& ended) {
   if (ended.ring) ended.ring->forget_input();
+  ended.ring.reset();
+  ended.star.reset();
+}
+
+// ---- GPUs
+// ------------------------------------------------------------------------------------------------
+
+void PeerCore::take_gpu_news(Instant now) {
+  exchange_.collect();
+  std::vector<OpHandle> launched, written;
+  for (const auto& [handle, op] : ops_) {
+    if (!op.star || !op.star->failure().empty()) continue;
+    if (op.held_back && op.star->input_is_here()) launched.push_back(handle);
+    if (op.held_end && op.star->is_written()) written.push_back(handle);
+  }
+  for (const OpHandle handle : launched) launch_star(handle, now);
+  for (const OpHandle handle : written) end_star(handle, {});
+  settle(now);
+}
+
+// The caller launched it earlier: what has changed since then would be news to it.
+void PeerCore::launch_star(OpHandle handle, Instant now) {
+  Op& op = ops_.at(handle);
+  if (op.seen != machine_.seen().epoch)
+    return end_star(handle, {Status::peer_lost, "the membership has changed since its launch"});
+  const auto input = op.star->input();
+  op.held_back->input.assign(input.begin(), input.end());
+  auto launch = *std::exchange(op.held_back, std::nullopt);
+  this->handle(std::move(launch), now);
+}
+
+void PeerCore::end_star(OpHandle handle, Outcome outcome) {
+  const auto op = ops_.extract(handle);
+  EndedOp ended = op.mapped().held_end ? *std::move(op.mapped().held_end) : EndedOp{};
+  ended.outcome = std::move(outcome);
+  ended.star = op.mapped().star;
+  io_.op_ended(handle, std::move(ended));
+}
+
+void PeerCore::end_stars_held_back() {
+  std::vector<OpHandle> ended;
+  for (const auto& [handle, op] : ops_)
+    if (op.held_back) ended.push_back(handle);
+  for (const OpHandle handle : ended) end_star(handle, machine_.unusable());
+}
+
+void PeerCore::check_gpus() {
+  std::string why = exchange_.gpu_failure();
+  std::vector<OpHandle> unwritten;
+  for (const auto& [handle, op] : ops_) {
+    if (!op.star) continue;
+    const std::string failure = op.star->failure();
+    if (failure.empty()) continue;
+    why = failure;
+    if (op.held_end) unwritten.push_back(handle);
+  }
+  for (const OpHandle handle : unwritten)
+    end_star(handle, {Status::interrupted, "the result cannot be written: " + why});
+  if (!why.empty()) io_.gpu_has_failed(why);
 }
 
 void PeerCore::run(const membership::PeerEffects& effects) {
@@ -160,9 +235,15 @@ void PeerCore::start_ring(const membership::StartRing& start) {
 
 void PeerCore::end_op(const membership::CompleteOp& complete) {
   const auto found = ops_.find(complete.handle);
+  EndedOp ended{complete.outcome,    complete.world_size, 0, 0, found->second.ring,
+                found->second.star};
+  if (ended.star && complete.outcome.ok()) {
+    ended.tx_bytes = ended.rx_bytes = complete.result.size();
+    found->second.held_end = std::move(ended);
+    return found->second.star->write(complete.result);
+  }
   const Op op = std::move(found->second);
   ops_.erase(found);
-  EndedOp ended{complete.outcome, complete.world_size, 0, 0, op.ring};
   if (op.ring) {
     ended.tx_bytes = op.ring->tx_bytes();
     ended.rx_bytes = op.ring->rx_bytes();

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/algorithm.hpp"
+#include "collective/device_star.hpp"
 #include "collective/exchange.hpp"
 #include "membership/peer_machine.hpp"
 #include "net/lane_client.hpp"
@@ -22,14 +23,17 @@ namespace pccl::node {
 
 using membership::OpHandle;
 
-// How an op ended. `ring` (null for a star) holds the copies that an in-place buffer needs after a
-// failure: the caller of the op rolls back, then forgets, before the op's buffers are the
-// application's again.
+// How an op ended. The ring (null for a star) holds the copies that an in-place buffer needs after
+// a failure: the caller of the op rolls back, then forgets (PeerCore::roll_back_done), before the
+// op's buffers are the application's again.
 struct EndedOp {
   Outcome outcome;
   std::uint32_t world_size = 0;
   std::uint64_t tx_bytes = 0, rx_bytes = 0;
-  std::shared_ptr<collective::RingAllReduce> ring;
+  std::shared_ptr<collective::RingOp> ring;
+  std::shared_ptr<collective::DeviceStar> star;  // of an op on a GPU
+
+  void roll_back() const;  // of a failed op; blocks until a GPU is done with it
 };
 
 struct EndedSync {
@@ -63,6 +67,10 @@ class PeerIo {
   virtual void measure_path(const membership::MeasurePath& measure) = 0;
   virtual void stop_measuring() = 0;
   virtual void note(const std::string& text) = 0;
+  // Any thread: PeerCore::take_gpu_news() has something to do.
+  virtual void gpu_has_news() {}
+  // Nothing that it has to do for this peer will be done: the peer should leave.
+  virtual void gpu_has_failed(const std::string& /*why*/) {}
 };
 
 struct OpRequest {
@@ -85,7 +93,12 @@ class PeerCore {
   OpHandle launch(const OpRequest& request, Instant now);
   std::uint32_t star_bytes() const;           // of the largest op that takes the star in this epoch
   std::size_t pairwise_bytes() const;         // of the largest that two peers exchange
-  void roll_back_done(const EndedOp& ended);  // gives the copies back
+  void roll_back_done(EndedOp& ended);        // gives the copies back
+
+  // Goes on with what GPUs have done for ops here. Now and then somebody has to ask whether they
+  // still work: one that has failed tells nobody.
+  void take_gpu_news(Instant now);
+  void check_gpus();
 
   // Offers the state; it ends in PeerIo::sync_ended, at once when it is refused.
   void synchronize(const wire::SyncOffer& offer, std::shared_ptr<const PreparedState> state,
@@ -139,11 +152,18 @@ class PeerCore {
     OpRequest request;
     Algorithm algorithm = Algorithm::ring;
     OpKey key;  // once it has a ring
-    std::shared_ptr<collective::RingAllReduce> ring;
+    std::shared_ptr<collective::RingOp> ring;
+    std::shared_ptr<collective::DeviceStar> star;             // of an op on a GPU
+    std::optional<membership::LaunchRequested> held_back;     // until its input is here
+    Epoch seen;                                               // by the caller, at its launch
+    std::optional<EndedOp> held_end;                          // until its result is written
   };
 
   plan::Group group() const;
   void run(const membership::PeerEffects& effects);
+  void launch_star(OpHandle handle, Instant now);
+  void end_star(OpHandle handle, Outcome outcome);
+  void end_stars_held_back();
   void start_ring(const membership::StartRing& start);
   void end_op(const membership::CompleteOp& complete);
   void describe_state(const membership::DescribeState& wanted);

@@ -43,6 +43,25 @@ std::string listed(const std::vector<std::string>& names) {
   return text;
 }
 
+// On the caller's thread, which may wait for its GPU; the loop never does.
+Outcome workspace_of(const ReduceRequest& request, std::shared_ptr<device::Workspace>& workspace) {
+  const auto& [location, stream] = request.on_gpu;
+  const std::size_t bytes = request.count * size_of(request.type);
+  try {
+    if (bytes > 0 && location.place == device::Place::managed)
+      device::wait_for(location.gpu, stream);
+    if (bytes > 0 && location.place == device::Place::cuda)
+      workspace = device::make_workspace(
+          location.gpu, stream,
+          {.bytes = bytes,
+           .way_back_bytes = request.send == request.receive ? bytes : 0,
+           .residual_bytes = request.residual == nullptr ? 0 : request.count * sizeof(float)});
+  } catch (const std::exception& error) {
+    return {Status::internal, error.what()};
+  }
+  return {};
+}
+
 }  // namespace
 
 class PeerNode::Impl final : public PeerIo {
@@ -120,6 +139,8 @@ class PeerNode::Impl final : public PeerIo {
   }
   void stop_measuring() override { session_->probes->stop(); }
   void note(const std::string& text) override { log()->info("{}", text); }
+  void gpu_has_news() override;
+  void gpu_has_failed(const std::string& why) override;
 
   PeerOptions options_;
   std::mutex session_changes_;  // guards the pointer against interrupt(), which any thread calls
@@ -130,6 +151,7 @@ class PeerNode::Impl final : public PeerIo {
   // What a sync that broke off has left of the shared state: no content that anybody has elected.
   Mixture mixture_;
   std::atomic<std::uint64_t> bytes_here_ = 0, bytes_wanted_ = 0;  // of the sync that runs
+  std::atomic<bool> gpu_news_ = false;  // on its way to the core
 };
 
 // ---- connect
@@ -319,6 +341,7 @@ void PeerNode::Impl::check_time() {
   const bool overslept = due && now > *due + 2 * interval;
   if (!due || now >= *due) {
     due = now + interval;
+    session_->core->check_gpus();
     session_->links->check_pings(now, overslept);
     session_->state_links->check_pings(now, overslept);
     if (overslept && session_->core->transfer() != nullptr)
@@ -371,13 +394,15 @@ Outcome PeerNode::Impl::launch(const ReduceRequest& request) {
   const Callers::Inside inside(callers_);
   if (!session_) return {Status::invalid_usage, "not connected"};
   const auto promise = std::make_shared<Promise<EndedOp>>();
+  std::shared_ptr<device::Workspace> workspace;
+  if (Outcome refused = workspace_of(request, workspace); !refused.ok()) return refused;
   const net::Loop::Hold hold(session_->loop);
   if (Outcome refused = callers_.may_launch(request.tag); !refused.ok()) return refused;
   if (Outcome may = session_->core->machine().may_launch(); !may.ok()) return may;
   const OpRequest what{Tag{request.tag},
                        request.count,
                        {request.send, request.receive, request.type, request.op,
-                        request.quantization, request.residual}};
+                        request.quantization, request.residual, std::move(workspace)}};
   with_core([&] {
     const OpHandle handle = session_->core->launch(what, net::Loop::now());
     callers_.launched(request.tag, handle, promise);
@@ -399,7 +424,7 @@ Outcome PeerNode::Impl::await(std::uint64_t tag, ReduceInfo& info) {
   EndedOp& ended = wait_for(*promise);
   Outcome outcome = ended.outcome;
   // The copy back runs on the caller's thread: the loop has other peers to answer.
-  if (!outcome.ok() && ended.ring) ended.ring->roll_back();
+  if (!outcome.ok()) ended.roll_back();
   const net::Loop::Hold hold(session_->loop);
   if (outcome.ok()) info = {ended.world_size, ended.tx_bytes, ended.rx_bytes};
   if (outcome.status == Status::peer_lost) {
@@ -407,9 +432,26 @@ Outcome PeerNode::Impl::await(std::uint64_t tag, ReduceInfo& info) {
     refresh_attributes();
   }
   session_->core->roll_back_done(ended);
-  ended.ring.reset();
   callers_.forget_op(tag);
   return outcome;
+}
+
+// ---- GPUs
+// ------------------------------------------------------------------------------------------------
+
+void PeerNode::Impl::gpu_has_news() {
+  if (gpu_news_.exchange(true)) return;
+  session_->loop.post([this] {
+    gpu_news_ = false;
+    with_core([this] { session_->core->take_gpu_news(net::Loop::now()); });
+  });
+}
+
+// The others go on without this peer, whose process cannot use the GPU any more.
+void PeerNode::Impl::gpu_has_failed(const std::string& why) {
+  log()->error("{}", why);
+  callers_.shut(why);
+  feed(membership::LeaveRequested{why});
 }
 
 // ---- shared state
@@ -503,10 +545,9 @@ void PeerNode::Impl::shut_down() {
   // Ops that nobody awaited: their in-place buffers hold their input again.
   for (const auto& promise : callers_.unawaited_ops()) {
     EndedOp& ended = promise->wait();
-    if (!ended.outcome.ok() && ended.ring) ended.ring->roll_back();
+    if (!ended.outcome.ok()) ended.roll_back();
     const net::Loop::Hold hold(session_->loop);
     session_->core->roll_back_done(ended);
-    ended.ring.reset();
   }
   session_->stop();
   session_.reset();

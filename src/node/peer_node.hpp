@@ -17,6 +17,7 @@
 #include "base/status.hpp"
 #include "base/sync_strategy.hpp"
 #include "base/time.hpp"
+#include "device/runtime.hpp"
 
 namespace pccl::node {
 
@@ -42,6 +43,12 @@ struct Attributes {
   std::size_t pairwise_bytes = 0;  // of the largest that two members exchange
 };
 
+// Where the application's memory is, if not on the host alone, and after what work it may be read.
+struct OnGpu {
+  device::Location location;
+  device::Stream stream = nullptr;  // the application's; null: CUDA's default stream
+};
+
 struct ReduceRequest {
   const void* send = nullptr;
   void* receive = nullptr;
@@ -51,6 +58,7 @@ struct ReduceRequest {
   QuantizationOptions quantization{};
   float* residual = nullptr;  // error feedback: `count` of them; as before when the op fails
   std::uint64_t tag = 0;
+  OnGpu on_gpu{};                // where both buffers and the residuals are
   bool awaited_at_once = false;  // by the thread that launches it
 };
 
@@ -107,7 +115,9 @@ class PeerNode {
   Outcome optimize_topology();
 
   // Copies the request; its buffers stay in use until await has returned. Fails at once only with
-  // invalid_argument (tag in flight), invalid_usage (not connected, too many ops) or too_few_peers.
+  // invalid_argument (tag in flight), invalid_usage (not connected, too many ops), too_few_peers or
+  // internal (the GPU refuses). Blocks until the application's stream has come here if the memory
+  // is managed.
   Outcome launch(const ReduceRequest& request);
   Outcome await(std::uint64_t tag, ReduceInfo& info);  // unknown tag: peer_lost
 

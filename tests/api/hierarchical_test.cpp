@@ -173,7 +173,7 @@ class Hierarchical : public testing::Test {
     device::Nccl* const found = device::find_nccl(why);
     auto local = device::LocalRanks::of(*found, rank.comm, why);
     ASSERT_NE(local, nullptr) << why;
-    rank.reducer = std::make_unique<HierarchicalAllReduce>(std::move(local), rank.application);
+    rank.reducer = std::make_unique<HierarchicalAllReduce>(std::move(local));
   }
 
   void on_all(const std::function<void(Rank&)>& work) {
@@ -227,9 +227,12 @@ class Hierarchical : public testing::Test {
     made.tag = tag;
     return made;
   }
+  static Outcome launch(Rank& rank, const Outcome& checked, ReduceRequest wanted) {
+    wanted.on_gpu.stream = rank.application;
+    return rank.reducer->launch(rank.across, checked, wanted);
+  }
   static Outcome reduce(Rank& rank, const ReduceRequest& wanted, ReduceInfo& info) {
-    if (Outcome refused = rank.reducer->launch(rank.across, {}, wanted); !refused.ok())
-      return refused;
+    if (Outcome refused = launch(rank, {}, wanted); !refused.ok()) return refused;
     return rank.reducer->await(rank.across, wanted.tag, info);
   }
 
@@ -302,7 +305,7 @@ TEST_F(Hierarchical, AskAcrossHostsForAShardOfWhatIsWanted) {
     std::byte* const buffer = input(rank, DataType::float32, 11);
     ReduceRequest wanted = request(DataType::float32, RedOp::avg, 11, buffer, buffer);
     wanted.quantization = {QuantizationAlgorithm::min_max, Code::uint8};
-    ASSERT_TRUE(rank.reducer->launch(rank.across, {}, wanted).ok());
+    ASSERT_TRUE(launch(rank, {}, wanted).ok());
     EXPECT_TRUE(rank.reducer->in_flight(5));
     // The shard is complete by now: nothing has to be waited for before it is sent.
     for (const ReduceRequest& shard : groups[rank.local]->of(5)) {
@@ -323,7 +326,7 @@ TEST_F(Hierarchical, FillsUpTheTailWithItsLastElement) {
   on_all([&](Rank& rank) {
     std::byte* const buffer = input(rank, DataType::float32, 5);
     const ReduceRequest wanted = request(DataType::float32, RedOp::max, 5, buffer, buffer);
-    ASSERT_TRUE(rank.reducer->launch(rank.across, {}, wanted).ok());
+    ASSERT_TRUE(launch(rank, {}, wanted).ok());
     const auto shards = groups[rank.local]->of(5);
     ASSERT_EQ(shards.size(), 1);
     const auto all = expected(DataType::float32, RedOp::max, 5);
@@ -340,9 +343,9 @@ TEST_F(Hierarchical, HasManyInFlight) {
     std::vector<std::byte*> buffers;
     for (std::uint64_t tag = 0; tag < ops; ++tag) {
       buffers.push_back(input(rank, DataType::int32, 100 + tag));
-      const Outcome outcome = rank.reducer->launch(
-          rank.across, {},
-          request(DataType::int32, RedOp::sum, 100 + tag, buffers[tag], buffers[tag], tag));
+      const Outcome outcome =
+          launch(rank, {},
+                 request(DataType::int32, RedOp::sum, 100 + tag, buffers[tag], buffers[tag], tag));
       ASSERT_TRUE(outcome.ok()) << outcome.why;
     }
     for (const std::uint64_t tag : {3u, 0u, 4u, 1u, 2u}) {
@@ -371,8 +374,7 @@ TEST_F(Hierarchical, WorksWithCommunicatorsThatDoNotBlock) {
   expect_reduced(DataType::float32, RedOp::sum, 1001, true);
 }
 
-// ---- What fails across hosts
-// ---------------------------------------------------------------------
+// ---- What fails across hosts ----
 
 TEST_F(Hierarchical, ALostPeerOfOneGroupFailsAllRanksAndTheNextWorks) {
   make(2, 3);
@@ -404,10 +406,7 @@ TEST_F(Hierarchical, ARefusedLaunchIsToldByTheAwait) {
   groups[1]->refuses = {Status::invalid_usage, "not connected"};
   on_all([&](Rank& rank) {
     std::byte* const buffer = input(rank, DataType::float32, 10);
-    EXPECT_TRUE(
-        rank.reducer
-            ->launch(rank.across, {}, request(DataType::float32, RedOp::sum, 10, buffer, buffer))
-            .ok());
+    EXPECT_TRUE(launch(rank, {}, request(DataType::float32, RedOp::sum, 10, buffer, buffer)).ok());
     ReduceInfo info;
     EXPECT_EQ(rank.reducer->await(rank.across, 5, info).status, Status::invalid_usage);
     EXPECT_EQ(bytes_at(buffer, DataType::float32, 10), input_of(rank, DataType::float32, 10));
@@ -424,8 +423,7 @@ TEST_F(Hierarchical, GroupsThatDifferInSizeAreNoResult) {
   expect_reduced(DataType::float32, RedOp::sum, 10, true);
 }
 
-// ---- What is wrong inside the host
-// ---------------------------------------------------------------
+// ---- What is wrong inside the host ----
 
 TEST_F(Hierarchical, RefusesWhatIsNotOnItsGpu) {
   make(1, 2);
@@ -464,8 +462,8 @@ TEST_F(Hierarchical, WhatOneRankRefusesAllDo) {
     std::byte* const buffer = input(rank, DataType::float32, 10);
     const Outcome checked =
         rank.local == 2 ? Outcome{Status::invalid_argument, "unknown datatype 99"} : Outcome{};
-    const Outcome outcome = rank.reducer->launch(
-        rank.across, checked, request(DataType::float32, RedOp::sum, 10, buffer, buffer));
+    const Outcome outcome =
+        launch(rank, checked, request(DataType::float32, RedOp::sum, 10, buffer, buffer));
     EXPECT_EQ(outcome.status, Status::invalid_argument);
     EXPECT_EQ(outcome.why,
               rank.local == 2 ? "unknown datatype 99" : "on local rank 2 of this host");
@@ -501,8 +499,8 @@ TEST_F(Hierarchical, ATagInFlightIsRefused) {
   on_all([&](Rank& rank) {
     std::byte* const buffer = input(rank, DataType::float32, 10);
     const ReduceRequest wanted = request(DataType::float32, RedOp::sum, 10, buffer, buffer);
-    EXPECT_TRUE(rank.reducer->launch(rank.across, {}, wanted).ok());
-    EXPECT_EQ(rank.reducer->launch(rank.across, {}, wanted).status, Status::invalid_argument);
+    EXPECT_TRUE(launch(rank, {}, wanted).ok());
+    EXPECT_EQ(launch(rank, {}, wanted).status, Status::invalid_argument);
     ReduceInfo info;
     EXPECT_TRUE(rank.reducer->await(rank.across, 5, info).ok());
   });
@@ -524,8 +522,7 @@ TEST_F(Hierarchical, NoMemoryOnTheGpuIsAnAnswerOfAll) {
   expect_reduced(DataType::float32, RedOp::sum, 10, true);
 }
 
-// ---- What goes wrong in NCCL
-// ---------------------------------------------------------------------
+// ---- What goes wrong in NCCL ----
 
 TEST_F(Hierarchical, SaysWhatNcclSaysAndThenThatAnotherIsNeeded) {
   make(2, 1);
@@ -533,10 +530,10 @@ TEST_F(Hierarchical, SaysWhatNcclSaysAndThenThatAnotherIsNeeded) {
   Rank& rank = *ranks[0];
   std::byte* const buffer = input(rank, DataType::float32, 10);
   const ReduceRequest wanted = request(DataType::float32, RedOp::sum, 10, buffer, buffer);
-  Outcome outcome = rank.reducer->launch(rank.across, {}, wanted);
+  Outcome outcome = launch(rank, {}, wanted);
   EXPECT_EQ(outcome.status, Status::internal);
   EXPECT_EQ(outcome.why, "ncclAllReduce: unhandled system error");
-  outcome = rank.reducer->launch(rank.across, {}, wanted);
+  outcome = launch(rank, {}, wanted);
   EXPECT_EQ(outcome.status, Status::invalid_usage);
   EXPECT_NE(outcome.why.find("attach another"), std::string::npos) << outcome.why;
   attach(rank);
@@ -552,8 +549,8 @@ TEST_F(Hierarchical, AWaitEndsWhenNcclHasFailed) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     nccl->break_down(rank.comm, FakeNccl::remote_error);
   });
-  const Outcome outcome = rank.reducer->launch(
-      rank.across, {}, request(DataType::float32, RedOp::sum, 10, buffer, buffer));
+  const Outcome outcome =
+      launch(rank, {}, request(DataType::float32, RedOp::sum, 10, buffer, buffer));
   breaks.join();
   EXPECT_EQ(outcome.status, Status::internal);
   EXPECT_NE(outcome.why.find("remote process exited"), std::string::npos) << outcome.why;
@@ -565,8 +562,8 @@ TEST_F(Hierarchical, WhoIsOutOfTheRunDoesNotWaitForLong) {
   Rank& rank = *ranks[0];
   rank.in_run = false;
   std::byte* const buffer = input(rank, DataType::float32, 10);
-  const Outcome outcome = rank.reducer->launch(
-      rank.across, {}, request(DataType::float32, RedOp::sum, 10, buffer, buffer));
+  const Outcome outcome =
+      launch(rank, {}, request(DataType::float32, RedOp::sum, 10, buffer, buffer));
   EXPECT_EQ(outcome.status, Status::removed);
   EXPECT_NE(outcome.why.find("do not come"), std::string::npos) << outcome.why;
 }
@@ -576,8 +573,8 @@ TEST_F(Hierarchical, TheApplicationMayInterruptAWait) {
   Rank& rank = *ranks[0];
   std::byte* const buffer = input(rank, DataType::float32, 10);
   set_interrupt_check([] { return true; });
-  const Outcome outcome = rank.reducer->launch(
-      rank.across, {}, request(DataType::float32, RedOp::sum, 10, buffer, buffer));
+  const Outcome outcome =
+      launch(rank, {}, request(DataType::float32, RedOp::sum, 10, buffer, buffer));
   set_interrupt_check(nullptr);
   EXPECT_EQ(outcome.status, Status::interrupted);
   EXPECT_TRUE(rank.has_left);
@@ -591,8 +588,8 @@ TEST_F(Hierarchical, ABrokenGpuEndsTheWait) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     cuda->break_down();
   });
-  const Outcome outcome = rank.reducer->launch(
-      rank.across, {}, request(DataType::float32, RedOp::sum, 10, buffer, buffer));
+  const Outcome outcome =
+      launch(rank, {}, request(DataType::float32, RedOp::sum, 10, buffer, buffer));
   breaks.join();
   EXPECT_EQ(outcome.status, Status::internal);
   EXPECT_NE(outcome.why.find("unspecified launch failure"), std::string::npos) << outcome.why;

@@ -19,7 +19,7 @@ namespace pccl_test {
 namespace {
 
 constexpr int locals = 2;
-constexpr std::size_t count = 1001;
+constexpr std::size_t count = 100'003;  // a shard is too large for the master
 
 struct Process {
   Process(std::uint16_t master, std::uint32_t local, int host, ncclComm* local_comm)
@@ -116,6 +116,29 @@ TEST_F(LocalCommunicator, SumsOverAllGpusOfAllHosts) {
   });
 }
 
+// Bits are equal on all GPUs, and what is lost is lost once, between the hosts: the sum of a host
+// is exact.
+TEST_F(LocalCommunicator, QuantizesAcrossHosts) {
+  connect();
+  attach();
+  on(0, 4, [&](Process& process) {
+    auto mean = sum_of_floats(count);
+    mean.op = pcclAvg;
+    mean.quantization_options = {pcclUint8, pcclQuantMinMax};
+    ASSERT_EQ(pcclAllReduce(process.buffer, process.buffer, &mean, process.comm, &process.info),
+              pcclSuccess)
+        << process.comm.last_error();
+    EXPECT_LT(process.info.tx_bytes, count / 2 * sizeof(float) / 2);
+    for (std::size_t i = 0; i < count; ++i) {
+      float sum = 0;
+      for (const auto& each : processes) sum += input(*each, i);
+      ASSERT_NEAR(process.buffer[i], sum / 4, 0.03f) << i;
+    }
+  });
+  for (const auto& process : processes)
+    EXPECT_EQ(std::memcmp(process->buffer, processes[0]->buffer, count * sizeof(float)), 0);
+}
+
 TEST_F(LocalCommunicator, AwaitsWhatItHasLaunched) {
   connect();
   attach();
@@ -208,6 +231,16 @@ TEST_F(LocalCommunicator, ThatIsBrokenIsRefused) {
   nccl->break_down(process.nccl, FakeNccl::remote_error);
   EXPECT_EQ(pcclCommAttachLocal(process.comm, process.nccl, nullptr), pcclInvalidArgument);
   EXPECT_NE(process.comm.last_error().find("remote process exited"), std::string::npos);
+}
+
+TEST(WithoutCuda, ALocalCommunicatorIsRefused) {
+  if (pccl::device::has_cuda_support()) GTEST_SKIP() << "this build has CUDA's";
+  pcclInit();
+  int somewhere = 0;
+  const Communicator communicator(loopback(1));
+  EXPECT_EQ(pcclCommAttachLocal(communicator, reinterpret_cast<ncclComm*>(&somewhere), nullptr),
+            pcclInvalidUsage);
+  EXPECT_NE(communicator.last_error().find("no CUDA support"), std::string::npos);
 }
 
 TEST(WithoutNccl, ALocalCommunicatorIsRefused) {

@@ -18,14 +18,22 @@ using test::RingHarness;
 
 constexpr std::uint64_t kibi = 1024;
 
-void expect_right_as_it_is(const test::RingOptions& options, const OpCase& op) {
+void expect_right_there(const test::RingOptions& options, const OpCase& op) {
   SCOPED_TRACE(testing::Message() << "world " << options.world << ", lanes " << options.lanes
-                                  << ", seed " << options.seed);
+                                  << ", seed " << options.seed << ", GPUs " << options.gpus);
   RingHarness ring(options);
   const std::size_t index = ring.add(op);
   ring.launch_everywhere(index);
   ring.run_until_stalled();
   ring.expect_finished_with_right_result(index);
+}
+
+// With all ranks in memory of the host, with all on GPUs, and with some of each.
+void expect_right_as_it_is(test::RingOptions options, const OpCase& op) {
+  for (const std::uint64_t which : {std::uint64_t{0}, std::uint64_t{1}, 3 * options.seed + 2}) {
+    options.gpus = test::gpus_of(which, options.world);
+    expect_right_there(options, op);
+  }
 }
 
 void expect_right(const test::RingOptions& options, OpCase op) {
@@ -95,7 +103,7 @@ void expect_same_bits(DataType type, bool pairwise) {
     for (std::byte& byte : buffer) byte = static_cast<std::byte>(rng.below(256));
   RingHarness ring({.world = world, .lanes = 2});
   const OpKey key = op_key(3);
-  std::vector<std::shared_ptr<RingAllReduce>> running;
+  std::vector<std::shared_ptr<RingOp>> running;
   for (std::uint32_t rank = 0; rank < world; ++rank) {
     std::byte* const data = buffers[rank].data();
     running.push_back(ring.exchange(rank).start(

@@ -41,7 +41,8 @@ TEST(Cancel, AtAnyMomentRestoresTheInput) {
     cancel_somewhere({.world = world,
                       .lanes = 1 + static_cast<std::uint32_t>(seed % 3),
                       .seed = seed,
-                      .largest_piece = 200},
+                      .largest_piece = 200,
+                      .gpus = test::gpus_of(seed / 7, world)},
                      {.count = 3000 + seed,
                       .in_place = seed % 4 != 0,
                       .segment_elements = 64,
@@ -54,7 +55,10 @@ TEST(Cancel, AtAnyMomentRestoresTheInput) {
 TEST(Cancel, OfLargeSegmentsRestoresTheInput) {
   for (std::uint64_t seed = 0; seed < 25; ++seed) {
     const auto world = 2 + static_cast<std::uint32_t>(seed % 3);
-    cancel_somewhere({.world = world, .lanes = 2, .seed = seed},
+    cancel_somewhere({.world = world,
+                      .lanes = 2,
+                      .seed = seed,
+                      .gpus = test::gpus_of(seed / 3, world)},
                      {.count = 1 << 20,
                       .type = DataType::float32,
                       .in_place = true,
@@ -67,7 +71,8 @@ TEST(Cancel, OfLargeSegmentsRestoresTheInput) {
 // Finished here, void by verdict: another rank was lost before it was done.
 TEST(Cancel, AfterTheEndRestoresTheInput) {
   for (std::uint32_t world = 2; world <= 8; ++world) {
-    RingHarness ring({.world = world, .lanes = 2, .seed = world});
+    RingHarness ring(
+        {.world = world, .lanes = 2, .seed = world, .gpus = test::gpus_of(world, world)});
     const std::size_t op = ring.add({.count = 5000, .in_place = true, .segment_elements = 100});
     ring.launch_everywhere(op);
     ring.run_until_stalled();
@@ -90,7 +95,11 @@ TEST(Cancel, BeforeAnythingMovedChangesNothing) {
 TEST(Cancel, OfOneAmongManyLeavesTheOthersAlone) {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
-    RingHarness ring({.world = 3, .lanes = 2, .seed = seed, .largest_piece = 500});
+    RingHarness ring({.world = 3,
+                      .lanes = 2,
+                      .seed = seed,
+                      .largest_piece = 500,
+                      .gpus = test::gpus_of(seed, 3)});
     std::vector<std::size_t> ops;
     for (std::uint64_t tag = 0; tag < 20; ++tag)
       ops.push_back(ring.add(

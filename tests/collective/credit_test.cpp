@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/limits.hpp"
+#include "collective/ring_all_reduce.hpp"
 #include "collective/ring_harness.hpp"
 
 namespace pccl::collective {
@@ -90,7 +91,7 @@ struct OneRank {
   std::vector<std::uint8_t> buffer;
   plan::RingSchedule schedule;
   Exchange exchange{[](const OpKey&) {}};
-  std::shared_ptr<RingAllReduce> op;
+  std::shared_ptr<RingOp> op;
 };
 
 TEST(CreditOfOneRank, NothingLeavesWithoutItBeyondTheEagerBudget) {

@@ -62,7 +62,7 @@ class Attacked : public testing::TestWithParam<bool> {
       1, GetParam() ? 2u : 3u, count, segment_elements, limits::ring_depth, GetParam()};
   std::vector<OpKey> finished;
   Exchange exchange{[this](const OpKey& ended) { finished.push_back(ended); }};
-  std::shared_ptr<RingAllReduce> op;
+  std::shared_ptr<RingOp> op;
 };
 
 INSTANTIATE_TEST_SUITE_P(RingAndPairwise, Attacked, testing::Bool(),

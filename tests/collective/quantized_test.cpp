@@ -17,13 +17,18 @@ using test::RingHarness;
 
 constexpr QuantizationOptions to_uint8{QuantizationAlgorithm::min_max, Code::uint8};
 
-void expect_right(const test::RingOptions& options, const OpCase& op) {
-  SCOPED_TRACE(testing::Message() << "world " << options.world << ", lanes " << options.lanes);
-  RingHarness ring(options);
-  const std::size_t index = ring.add(op);
-  ring.launch_everywhere(index);
-  ring.run_until_stalled();
-  ring.expect_finished_with_right_result(index);
+// In memory of the host, of GPUs, and with some of each.
+void expect_right(test::RingOptions options, const OpCase& op) {
+  for (const std::uint64_t which : {std::uint64_t{0}, std::uint64_t{1}, 3 * options.seed + 2}) {
+    options.gpus = test::gpus_of(which, options.world);
+    SCOPED_TRACE(testing::Message() << "world " << options.world << ", lanes " << options.lanes
+                                    << ", GPUs " << options.gpus);
+    RingHarness ring(options);
+    const std::size_t index = ring.add(op);
+    ring.launch_everywhere(index);
+    ring.run_until_stalled();
+    ring.expect_finished_with_right_result(index);
+  }
 }
 
 class Quantized : public testing::TestWithParam<std::uint32_t> {
@@ -84,7 +89,11 @@ TEST_P(Quantized, WithErrorFeedback) {
 // Cancelled anywhere, the residuals are what they were; and nothing touches them afterwards.
 TEST_P(Quantized, ACancelledOpLeavesTheResidualsAsTheyWere) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
-    RingHarness ring({.world = world, .lanes = 2, .seed = seed, .largest_piece = 300});
+    RingHarness ring({.world = world,
+                      .lanes = 2,
+                      .seed = seed,
+                      .largest_piece = 300,
+                      .gpus = test::gpus_of(seed, world)});
     const std::size_t index = ring.add({.count = 5000,
                                         .type = DataType::float32,
                                         .in_place = seed % 2 == 0,
@@ -106,7 +115,7 @@ TEST_P(Quantized, ACancelledOpLeavesTheResidualsAsTheyWere) {
 // Residuals of 16-bit elements take more than one block of a pool.
 TEST(QuantizedSegments, OfTheLargestSizeHaveTheirResidualsBack) {
   for (const DataType type : {DataType::float16, DataType::float32}) {
-    RingHarness ring({.world = 2, .seed = 3});
+    RingHarness ring({.world = 2, .seed = 3, .gpus = 1});
     const std::size_t index =
         ring.add({.count = 400'000, .type = type, .quantization = to_uint8, .feedback = true});
     ring.launch_everywhere(index);

@@ -60,6 +60,9 @@ std::ostream& operator<<(std::ostream& out, const OpCase& op) {
 }
 
 RingHarness::RingHarness(const RingOptions& options) : options_(options), rng_(options.seed) {
+  if (options.gpus != 0)
+    cuda_ = std::make_unique<pccl_test::InstalledRuntime>(pccl_test::FakeRuntime::Worker::nobody,
+                                                          options.seed);
   for (std::uint32_t rank = 0; rank < options.world; ++rank) {
     Rank& made = *ranks_.emplace_back(std::make_unique<Rank>());
     made.exchange.enter_epoch(Epoch{1});
@@ -90,6 +93,10 @@ std::size_t RingHarness::add(const OpCase& what) {
     for (std::uint64_t i = 0; what.feedback && i < what.count; ++i)
       part.owed.push_back((static_cast<float>(rng_.below(1001)) - 500) / 1000);
     part.residual = part.owed;
+    if (!on_gpu(rank)) continue;
+    cuda().adopt(part.send.data(), part.send.size());
+    cuda().adopt(part.receive.data(), part.receive.size());
+    cuda().adopt(part.residual.data(), part.residual.size() * sizeof(float));
   }
   return ops_.size() - 1;
 }
@@ -103,9 +110,15 @@ void RingHarness::launch(std::uint32_t rank, std::size_t index) {
   void* const receive = op.what.in_place       ? send
                         : part.receive.empty() ? &nowhere[1]
                                                : part.receive.data();
-  part.reduce = exchange(rank).start(op.what.key, schedule_of(op.what, rank),
-                                     {send, receive, op.what.type, op.what.op, op.what.quantization,
-                                      part.residual.empty() ? nullptr : part.residual.data()});
+  Operand operand{send, receive, op.what.type, op.what.op, op.what.quantization,
+                  part.residual.empty() ? nullptr : part.residual.data()};
+  if (on_gpu(rank) && op.what.count > 0)
+    operand.workspace = device::make_workspace(
+        0, nullptr,
+        {.bytes = part.send.size(),
+         .way_back_bytes = op.what.in_place ? part.send.size() : 0,
+         .residual_bytes = part.residual.size() * sizeof(float)});
+  part.reduce = exchange(rank).start(op.what.key, schedule_of(op.what, rank), operand);
 }
 
 void RingHarness::launch_everywhere(std::size_t op) {
@@ -131,6 +144,16 @@ void RingHarness::forget(std::uint32_t rank, std::size_t index) {
   Part& part = ops_[index].parts[rank];
   if (part.reduce) part.reduce->forget_input();
   part.reduce.reset();
+}
+
+void RingHarness::release(std::size_t index) {
+  for (Part& part : ops_[index].parts) {
+    for (void* const memory : {static_cast<void*>(part.send.data()),
+                               static_cast<void*>(part.receive.data()),
+                               static_cast<void*>(part.residual.data())})
+      if (cuda_) cuda().release(memory);
+    part = {};
+  }
 }
 
 // ---- lanes
@@ -256,7 +279,17 @@ bool RingHarness::sweep_once(bool all) {
     if (all || rng_.chance(ranks_[rank]->lanes[lane].speed))
       moved |= move(rank, lane, static_cast<Move>(choice % 4));
   }
-  return moved;
+  return let_gpus_work() || moved;
+}
+
+// The work of all ranks is done piece by piece, in any order that their queues allow.
+bool RingHarness::let_gpus_work() {
+  if (!cuda_) return false;
+  bool worked = false;
+  for (std::uint64_t pieces = 1 + rng_.below(12 * options_.world); pieces > 0; --pieces)
+    worked |= cuda().step();
+  for (const auto& rank : ranks_) rank->exchange.collect();
+  return worked;
 }
 
 void RingHarness::sweep() {

@@ -15,6 +15,7 @@
 
 #include "base/rng.hpp"
 #include "collective/exchange.hpp"
+#include "device/fake_runtime.hpp"
 
 namespace pccl::collective::test {
 
@@ -43,7 +44,14 @@ struct RingOptions {
   std::uint32_t lanes = 1;
   std::uint64_t seed = 1;
   std::size_t largest_piece = 100'000;  // bytes that move at once
+  std::uint32_t gpus = 0;               // bit r: the memory of rank r is a GPU's
 };
+
+// Which ranks are on GPUs: of every third seed none, of the next all, then some.
+constexpr std::uint32_t gpus_of(std::uint64_t seed, std::uint32_t world) {
+  const std::uint32_t all = (1u << world) - 1;
+  return seed % 3 == 0 ? 0 : seed % 3 == 1 ? all : static_cast<std::uint32_t>(seed / 3 % all + 1);
+}
 
 class RingHarness {
  public:
@@ -58,6 +66,7 @@ class RingHarness {
   // watched.
   void roll_back(std::uint32_t rank, std::size_t op);
   void forget(std::uint32_t rank, std::size_t op);
+  void release(std::size_t op);  // its buffers; it has been forgotten by all ranks
 
   void sweep();              // every lane may move something, in random order
   void run_until_stalled();  // until nobody can move
@@ -75,6 +84,7 @@ class RingHarness {
   Exchange& exchange(std::uint32_t rank) { return ranks_[rank]->exchange; }
   Rng& rng() { return rng_; }
   std::uint32_t world() const { return options_.world; }
+  pccl_test::FakeRuntime& cuda() { return **cuda_; }
   std::uint64_t credits_delivered() const { return credits_delivered_; }
 
  private:
@@ -91,14 +101,14 @@ class RingHarness {
   };
   struct Rank {
     std::set<OpKey> finished;
-    Exchange exchange{[this](const OpKey& key) { finished.insert(key); }};
+    Exchange exchange{[this](const OpKey& key) { finished.insert(key); }, {}, [] {}};
     std::vector<Lane> lanes;  // to the next rank
     std::map<OpKey, std::uint32_t> credited;
     std::map<OpKey, std::size_t> eager;  // bytes under way that no credit covers
   };
   struct Part {  // of an op, at one rank
     Bytes input, send, receive;
-    std::shared_ptr<RingAllReduce> reduce;
+    std::shared_ptr<RingOp> reduce;
     Bytes scribbled;                    // empty: not rolled back
     std::vector<float> owed, residual;  // before the op and now; empty without error feedback
   };
@@ -119,7 +129,11 @@ class RingHarness {
   Bytes expected_result(const Op& op) const;
   Bytes expected_of_codes(const Op& op, std::vector<std::vector<float>>& residuals) const;
 
+  bool on_gpu(std::uint32_t rank) const { return (options_.gpus >> rank & 1) != 0; }
+  bool let_gpus_work();
+
   RingOptions options_;
+  std::unique_ptr<pccl_test::InstalledRuntime> cuda_;  // where a rank is on a GPU
   Rng rng_;
   std::vector<std::unique_ptr<Rank>> ranks_;
   std::deque<Op> ops_;

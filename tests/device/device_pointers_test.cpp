@@ -21,10 +21,17 @@ TEST(DevicePointers, AreRefusedWithAReason) {
   const Communicator comm(loopback(port));
   ASSERT_EQ(pcclConnect(comm), pcclSuccess) << comm.last_error();
   const pcclReduceDescriptor_t sum = sum_of_floats(10);
-  EXPECT_EQ(pcclAllReduce(gpu.data(), host.data(), &sum, comm, nullptr), pcclInvalidArgument);
-  EXPECT_NE(comm.last_error().find("the send buffer is memory of a GPU"), std::string::npos);
-  EXPECT_EQ(pcclAllReduce(host.data(), gpu.data(), &sum, comm, nullptr), pcclInvalidArgument);
-  EXPECT_NE(comm.last_error().find("the receive buffer is memory of a GPU"), std::string::npos);
+  pcclBuildInfo_t build{};
+  ASSERT_EQ(pcclGetBuildInfo(&build), pcclSuccess);
+  const auto expect_refused = [&](float* send, float* receive, const std::string& why) {
+    EXPECT_EQ(pcclAllReduce(send, receive, &sum, comm, nullptr), pcclInvalidArgument);
+    EXPECT_NE(comm.last_error().find(why), std::string::npos) << comm.last_error();
+  };
+  const std::string without = "buffer is memory of a GPU; this build takes host memory only";
+  expect_refused(gpu.data(), host.data(),
+                 build.has_cuda_support ? "the receive buffer memory of the host" : without);
+  expect_refused(host.data(), gpu.data(),
+                 build.has_cuda_support ? "the receive buffer memory of GPU 0" : without);
   EXPECT_EQ(pcclAllReduce(host.data(), host.data(), &sum, comm, nullptr), pcclTooFewPeers);
 
   pcclTensorInfo_t entry{"weights", gpu.data(), 10, pcclFloat, pcclDeviceCpu, false};

@@ -48,6 +48,11 @@ std::byte* FakeRuntime::managed_memory(std::size_t bytes) {
   return keep(bytes, Kind::managed, 0);
 }
 
+void FakeRuntime::adopt(void* memory, std::size_t bytes, int gpu) {
+  const std::lock_guard guard(mutex_);
+  memory_[reinterpret_cast<std::uintptr_t>(memory)] = {nullptr, bytes, Kind::device, gpu};
+}
+
 void FakeRuntime::release(void* memory) {
   const std::lock_guard guard(mutex_);
   memory_.erase(reinterpret_cast<std::uintptr_t>(memory));
@@ -108,8 +113,7 @@ void FakeRuntime::free(int, void* memory) {
 int FakeRuntime::allocate_pinned(std::size_t bytes, void** memory) {
   const std::lock_guard guard(mutex_);
   if (broken_) return broken;
-  if (allocations_left_ == 0) return out_of_memory;
-  --allocations_left_;
+  if (!pins_) return out_of_memory;
   *memory = keep(bytes, Kind::pinned, 0);
   return 0;
 }

@@ -37,6 +37,7 @@ class FakeRuntime final : public pccl::device::Runtime {
   // The application's side.
   std::byte* device_memory(std::size_t bytes, int gpu = 0);
   std::byte* managed_memory(std::size_t bytes);
+  void adopt(void* memory, std::size_t bytes, int gpu = 0);  // the caller's counts as the GPU's
   void release(void* memory);
   pccl::device::Stream application_stream(int gpu = 0);
   // Work of the application's that has not ended before let_go(); null is the default stream.
@@ -46,6 +47,7 @@ class FakeRuntime final : public pccl::device::Runtime {
 
   bool step();  // one piece of work; false: there is none that can be done
   void fail_allocations_after(std::size_t count) { allocations_left_ = count; }
+  void fail_pinning() { pins_ = false; }
   // From now on everything fails, and what has not been done is never done.
   void break_down();
 
@@ -129,7 +131,7 @@ class FakeRuntime final : public pccl::device::Runtime {
   std::size_t allocations_left_ = SIZE_MAX;
   std::size_t pieces_done_ = 0;
   Traffic traffic_;
-  bool broken_ = false, stopping_ = false;
+  bool pins_ = true, broken_ = false, stopping_ = false;
   std::thread thread_;
 };
 

@@ -1,4 +1,5 @@
 #include "base/status.hpp"
+#include "kernels/cuda/elements.hpp"
 #include "kernels/cuda/kernels.hpp"
 
 namespace pccl::kernels::cuda {

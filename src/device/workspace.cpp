@@ -1,0 +1,57 @@
+#include "device/workspace.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/limits.hpp"
+
+namespace pccl::device {
+
+namespace {
+// Enough that copies in both directions and kernels of different segments go on at once.
+constexpr std::size_t most_queues = 4;
+}  // namespace
+
+std::string Workspace::failure() const {
+  for (const auto& queue : queues)
+    if (queue->error() != 0) return fmt::format("GPU {}: {}", gpu->ordinal(), queue->why());
+  return {};
+}
+
+std::string Workspace::check() {
+  for (const auto& queue : queues) queue->check();
+  return failure();
+}
+
+void Workspace::wait() {
+  for (const auto& queue : queues) queue->wait();
+}
+
+std::shared_ptr<Workspace> make_workspace(int gpu, Stream application,
+                                          const WorkspaceNeeds& needs) {
+  auto made = std::make_shared<Workspace>();
+  made->gpu = Gpu::at(gpu);
+  const std::size_t queues =
+      std::clamp<std::size_t>(needs.bytes / limits::segment_bytes, 1, most_queues);
+  made->blocks = made->gpu->memory(queues * limits::segment_bytes);
+  made->way_back = made->gpu->memory(needs.way_back_bytes);
+  made->residual_way_back = made->gpu->memory(needs.residual_bytes);
+  for (std::size_t i = 0; i < queues; ++i) {
+    made->queues.push_back(made->gpu->queue());
+    made->queues.back()->follow(application);
+  }
+  if (const auto& last = made->queues.back(); last->error() != 0)
+    throw Error(made->gpu->runtime(), gpu, "the application's stream cannot be followed",
+                last->error());
+  return made;
+}
+
+void wait_for(int gpu, Stream application) {
+  const auto queue = Gpu::at(gpu)->queue();
+  queue->follow(application);
+  if (const int error = queue->wait(); error != 0)
+    throw Error(queue->runtime(), gpu, "the application's stream has failed", error);
+}
+
+}  // namespace pccl::device

@@ -1,0 +1,40 @@
+// What one all-reduce uses of a GPU: queues that begin after the application's work, each with a
+// block of memory for a segment, and memory for the way back.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "device/gpu.hpp"
+
+namespace pccl::device {
+
+struct Workspace {
+  std::shared_ptr<Gpu> gpu;
+  Memory blocks;             // of queue i the i-th of limits::segment_bytes
+  Memory way_back;           // for the receive buffer, where the op is in place
+  Memory residual_way_back;  // for the residuals, of an op with error feedback
+  std::vector<std::shared_ptr<Queue>> queues;
+
+  // The first thing that has gone wrong, as words; empty: nothing. check() asks the GPU as well,
+  // wait() after it has done everything.
+  std::string failure() const;
+  std::string check();
+  void wait();
+};
+
+struct WorkspaceNeeds {
+  std::size_t bytes = 0;           // that go through blocks, in all
+  std::size_t way_back_bytes = 0;  // of the receive buffer; 0 unless in place
+  std::size_t residual_bytes = 0;
+};
+
+// Throws Error. `application` is the stream in which the application has put the work that writes
+// the operands; null is CUDA's default stream.
+std::shared_ptr<Workspace> make_workspace(int gpu, Stream application, const WorkspaceNeeds& needs);
+
+// Blocks until what is in the stream now has been carried out. Throws Error.
+void wait_for(int gpu, Stream application);
+
+}  // namespace pccl::device

@@ -80,15 +80,20 @@ Outcome LocalRanks::fail(Status status, std::string why) {
   return broken_;
 }
 
+Outcome LocalRanks::failure_of_nccl() {
+  int wrong = Nccl::success;
+  int asked = nccl_.async_error(comm_, &wrong);
+  if (asked == Nccl::success && wrong != Nccl::in_progress) asked = wrong;
+  if (asked == Nccl::success) return {};
+  return fail(Status::internal, "NCCL: " + nccl_.describe(asked));
+}
+
 Outcome LocalRanks::wait_until(const std::function<bool()>& done, const Presence& presence) {
   using Clock = std::chrono::steady_clock;
   Clock::time_point asks_again = Clock::now() + interrupt_check_interval;
   Clock::time_point gives_up = Clock::time_point::max();
   for (Duration pause = first_pause; !done(); pause = std::min(2 * pause, longest_pause)) {
-    int wrong = Nccl::success;
-    int asked = nccl_.async_error(comm_, &wrong);
-    if (asked == Nccl::success && wrong != Nccl::in_progress) asked = wrong;
-    if (asked != Nccl::success) return fail(Status::internal, "NCCL: " + nccl_.describe(asked));
+    if (Outcome failed = failure_of_nccl(); !failed.ok()) return failed;
     const Clock::time_point now = Clock::now();
     if (now >= gives_up)
       return fail(Status::removed,
@@ -112,9 +117,9 @@ Outcome LocalRanks::settle(const Presence& presence) {
   if (broken()) return broken_;
   if (Outcome given_up = wait_until([this] { return queue_->ended(); }, presence); !given_up.ok())
     return given_up;
-  return queue_->error() == 0
-             ? Outcome{}
-             : fail(Status::internal, fmt::format("GPU {}: {}", gpu_->ordinal(), queue_->why()));
+  if (queue_->error() != 0)
+    return fail(Status::internal, fmt::format("GPU {}: {}", gpu_->ordinal(), queue_->why()));
+  return failure_of_nccl();  // a collective that was aborted has been carried out, too
 }
 
 // A communicator that does not block may still be at work on the call.

@@ -65,6 +65,7 @@ class LocalRanks {
   LocalRanks(Nccl& nccl, ncclComm* comm, std::shared_ptr<Gpu> gpu, int size, int rank);
 
   Outcome fail(Status status, std::string why);
+  Outcome failure_of_nccl();  // by now; ok: none
   Outcome called(const char* function, int error, const Presence& presence);
   Outcome wait_until(const std::function<bool()>& done, const Presence& presence);
 

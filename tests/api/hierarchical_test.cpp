@@ -311,7 +311,10 @@ TEST_F(Hierarchical, AskAcrossHostsForAShardOfWhatIsWanted) {
     for (const ReduceRequest& shard : groups[rank.local]->of(5)) {
       EXPECT_EQ(shard.count, 4);
       EXPECT_EQ(shard.quantization, wanted.quantization);
-      EXPECT_EQ(device::location_of(shard.send).place, device::Place::cuda);
+      EXPECT_EQ(shard.on_gpu.location.place, device::Place::cuda);
+      EXPECT_EQ(shard.on_gpu.location, device::location_of(shard.send));
+      EXPECT_NE(shard.on_gpu.stream, nullptr);
+      EXPECT_NE(shard.on_gpu.stream, rank.application);
     }
     ReduceInfo info;
     EXPECT_TRUE(rank.reducer->await(rank.across, 5, info).ok());
@@ -421,6 +424,23 @@ TEST_F(Hierarchical, GroupsThatDifferInSizeAreNoResult) {
   expect_failed(Status::peer_lost, "different members");
   groups[0]->world_size = 0;
   expect_reduced(DataType::float32, RedOp::sum, 10, true);
+}
+
+// NCCL fails in the all-gather: the error is no success, and the next call says what to do.
+TEST_F(Hierarchical, AFailureOfTheLastStepIsSaid) {
+  make(1, 2);
+  nccl->fail_in_call(ranks[1]->comm, 3, FakeNccl::remote_error);
+  on_all([&](Rank& rank) {
+    std::byte* const buffer = input(rank, DataType::float32, 10);
+    ReduceInfo info{9, 9, 9};
+    const ReduceRequest wanted = request(DataType::float32, RedOp::sum, 10, buffer, buffer);
+    const Outcome outcome = reduce(rank, wanted, info);
+    EXPECT_EQ(outcome.status, rank.local == 1 ? Status::internal : Status::ok) << outcome.why;
+    EXPECT_EQ(info.world_size, rank.local == 1 ? 9u : 1u);
+    if (rank.local == 1) {
+      EXPECT_EQ(launch(rank, {}, wanted).status, Status::invalid_usage);
+    }
+  });
 }
 
 // ---- What is wrong inside the host ----
@@ -538,6 +558,17 @@ TEST_F(Hierarchical, SaysWhatNcclSaysAndThenThatAnotherIsNeeded) {
   EXPECT_NE(outcome.why.find("attach another"), std::string::npos) << outcome.why;
   attach(rank);
   expect_reduced(DataType::float32, RedOp::sum, 10, true);
+}
+
+// It may not even come to other hosts, who could not tell.
+TEST_F(Hierarchical, AShardThatNcclHasLeftHalfDoneIsNotSent) {
+  make(1, 1);
+  Rank& rank = *ranks[0];
+  std::byte* const buffer = input(rank, DataType::float32, 10);
+  const ReduceRequest wanted = request(DataType::float32, RedOp::sum, 10, buffer, buffer);
+  nccl->fail_in_call(rank.comm, 1, FakeNccl::remote_error);  // after the agreement
+  EXPECT_EQ(launch(rank, {}, wanted).status, Status::internal);
+  EXPECT_TRUE(groups[0]->of(5).empty());
 }
 
 // The others do not come any more, and NCCL says so at some time.

@@ -72,6 +72,7 @@ struct ncclComm {
   int rank = 0, gpu = 0;
   std::size_t calls = 0;
   int refuses = 0, broken = 0;
+  std::map<std::size_t, int> failures;  // by the number of the call
   bool blocks = true;
   int at_work = 0;  // so many times more that it says so
 };
@@ -103,6 +104,10 @@ void FakeNccl::refuse_next_call(ncclComm* comm, int error) {
 void FakeNccl::break_down(ncclComm* comm, int error) {
   const std::lock_guard guard(mutex_);
   comm->broken = error;
+}
+void FakeNccl::fail_in_call(ncclComm* comm, std::size_t number, int error) {
+  const std::lock_guard guard(mutex_);
+  comm->failures[number] = error;
 }
 void FakeNccl::do_not_block(ncclComm* comm) {
   const std::lock_guard guard(mutex_);
@@ -145,6 +150,8 @@ int FakeNccl::put(const What& what, const void* send, void* receive, ncclComm* c
     meeting = found;
   }
   if (meeting->what != what) return invalid_argument;
+  const auto failure = comm->failures.find(comm->calls);
+  const int error = failure == comm->failures.end() ? 0 : failure->second;
   ++comm->calls;
 
   const auto rank = static_cast<std::size_t>(comm->rank);
@@ -158,12 +165,11 @@ int FakeNccl::put(const What& what, const void* send, void* receive, ncclComm* c
   };
   cuda_.put(stream, come, comm->gpu);
   cuda_.follow(comm->gpu, stream, meeting->gate);
-  cuda_.put(
-      stream,
-      [meeting, rank, receive] {
-        std::memcpy(receive, meeting->outputs[rank].data(), meeting->outputs[rank].size());
-      },
-      comm->gpu);
+  const auto end = [this, meeting, rank, receive, comm, error] {
+    if (error != 0) return break_down(comm, error);
+    std::memcpy(receive, meeting->outputs[rank].data(), meeting->outputs[rank].size());
+  };
+  cuda_.put(stream, end, comm->gpu);
   if (comm->blocks) return success;
   comm->at_work = 3;
   return in_progress;

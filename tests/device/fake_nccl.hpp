@@ -31,8 +31,10 @@ class FakeNccl final : public pccl::device::Nccl {
 
   void refuse_next_call(ncclComm* comm, int error);
   void break_down(ncclComm* comm, int error);  // what async_error says from now on
-  void do_not_block(ncclComm* comm);           // calls give in_progress, and end later
-  std::size_t calls(ncclComm* comm) const;     // that were not refused
+  // The work of its call with this number, from 0, ends without a result; then async_error says so.
+  void fail_in_call(ncclComm* comm, std::size_t number, int error);
+  void do_not_block(ncclComm* comm);        // calls give in_progress, and end later
+  std::size_t calls(ncclComm* comm) const;  // that were not refused
 
   // Nccl
   int reduce_scatter(const void* send, void* receive, std::size_t count, Type type, Op op,

@@ -380,7 +380,7 @@ struct ncclComm; /* ncclComm_t of nccl.h is a pointer to it */
  *   buffers  on the GPU of `local`; count 0 is a no-op. NCCL has no 16-bit integers.
  *   avg      the sum over all GPUs of all hosts, divided once: as exact as pcclAvg over so many peers. Among
  *            pcclMax and pcclMin inside a host, NCCL decides about NaN.
- *   quantized only across hosts. Error feedback and the functions for multiple tensors are refused.
+ *   quantized only across hosts, and error feedback is refused.
  *   info     local_world_size counts hosts; bytes are of this process's shard.
  *   async    pcclAllReduceAsync returns when the shard is reduced inside the host and under way to others.
  *   failure  All L processes return the same code. Unless it is pcclInternalError, the receive buffers are

@@ -156,6 +156,38 @@ TEST_F(LocalCommunicator, AwaitsWhatItHasLaunched) {
   });
 }
 
+TEST_F(LocalCommunicator, ReducesMany) {
+  connect();
+  attach();
+  constexpr std::size_t parts = 10;
+  on(0, 4, [&](Process& process) {
+    std::vector<pcclReduceOpDescriptor_t> ops;
+    for (std::size_t part = 0; part < parts; ++part) {
+      const std::size_t begin = count * part / parts, end = count * (part + 1) / parts;
+      ops.push_back(
+          {process.buffer + begin, process.buffer + begin, sum_of_floats(end - begin, part)});
+    }
+    EXPECT_EQ(pcclAllReduceMultipleWithRetry(ops.data(), parts, process.comm, &process.info, 3),
+              pcclSuccess)
+        << process.comm.last_error();
+    EXPECT_EQ(process.info.local_world_size, 2u);
+    expect_sum(process);
+  });
+}
+
+// Tries again until it is alone.
+TEST_F(LocalCommunicator, ReducesManyUntilTheOtherHostHasLeft) {
+  connect();
+  attach();
+  on(0, 4, [&](Process& process) {
+    if (process.gpu >= 2) return process.comm.destroy();
+    const pcclReduceOpDescriptor_t one{process.buffer, process.buffer, sum_of_floats(count)};
+    EXPECT_EQ(pcclAllReduceMultipleWithRetry(&one, 1, process.comm, nullptr, 1), pcclTooFewPeers)
+        << process.comm.last_error();
+    expect_input(process);
+  });
+}
+
 TEST_F(LocalCommunicator, AHostThatLeavesFailsTheOpAndNothingElse) {
   connect();
   attach();
@@ -200,15 +232,16 @@ TEST_F(LocalCommunicator, WhatDoesNotGoWithItIsRefused) {
   attach();
   on(0, 2, [&](Process& process) {
     pcclReduceOpDescriptor_t one{process.buffer, process.buffer, sum_of_floats(count)};
-    EXPECT_EQ(pcclAllReduceMultipleWithRetry(&one, 1, process.comm, nullptr, 1), pcclInvalidUsage);
-    EXPECT_NE(process.comm.last_error().find("local communicator"), std::string::npos);
-    EXPECT_EQ(pcclAllReduceMultipleWithFeedback(&one, nullptr, 1, process.comm, nullptr, 1),
-              pcclInvalidUsage);
+    one.descriptor.quantization_options = {pcclUint8, pcclQuantMinMax};
     pcclErrorFeedback_t* feedback = nullptr;
     ASSERT_EQ(pcclCreateErrorFeedback(count, &feedback), pcclSuccess);
     EXPECT_EQ(pcclAllReduceWithFeedback(process.buffer, process.buffer, &one.descriptor, feedback,
                                         process.comm, nullptr),
               pcclInvalidArgument);
+    EXPECT_NE(process.comm.last_error().find("error feedback"), std::string::npos)
+        << process.comm.last_error();
+    EXPECT_EQ(pcclAllReduceMultipleWithFeedback(&one, &feedback, 1, process.comm, nullptr, 1),
+              pcclInvalidUsage);
     EXPECT_NE(process.comm.last_error().find("error feedback"), std::string::npos)
         << process.comm.last_error();
     EXPECT_EQ(pcclDestroyErrorFeedback(feedback), pcclSuccess);
@@ -221,6 +254,9 @@ TEST_F(LocalCommunicator, WhatDoesNotGoWithItIsRefused) {
                                                               : "on local rank 0 of this host"),
               std::string::npos)
         << process.comm.last_error();
+    one.descriptor = wrong;
+    EXPECT_EQ(pcclAllReduceMultipleWithRetry(&one, 1, process.comm, nullptr, 1),
+              pcclInvalidArgument);
   });
 }
 

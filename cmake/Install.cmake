@@ -18,5 +18,9 @@ install(FILES ${PROJECT_BINARY_DIR}/pcclConfig.cmake ${PROJECT_BINARY_DIR}/pcclC
 # pkg-config finds its prefix from the place of the file, so that an installed tree can be moved.
 file(RELATIVE_PATH pccl_prefix_from_pc ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 string(REGEX REPLACE "/$" "" pccl_prefix_from_pc "${pccl_prefix_from_pc}")
+set(pccl_cuda_libs)
+if(PCCL_CUDA)
+  set(pccl_cuda_libs " -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -ldl -lrt")
+endif()
 configure_file(cmake/pccl.pc.in pccl.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/pccl.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

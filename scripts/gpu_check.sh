@@ -11,7 +11,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=build/gpu-root
 
 case ${1:-check} in
-  prepare) exec scripts/package_root.sh amd64 "$root" ;;
+  prepare)
+    scripts/package_root.sh amd64 "$root"
+    # For the Python tests: newer than Debian's, and for any Python.
+    exec python3 -m pip install --quiet --upgrade --no-compile --target "$root/python" pybind11 pytest
+    ;;
   check) ;;
   *) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
@@ -43,13 +47,19 @@ configure=(cmake -S . -B build/gpu -G Ninja -DCMAKE_BUILD_TYPE=Release -DPCCL_BU
 if [ -d "$root" ]; then
   here=$(cd "$root" && pwd)
   configure+=(-DCMAKE_PREFIX_PATH="$here/usr" -DCMAKE_LIBRARY_ARCHITECTURE=x86_64-linux-gnu
-    -DCMAKE_CXX_FLAGS="-isystem $here/usr/include" -DCMAKE_CUDA_FLAGS="-isystem $here/usr/include")
+    -DCMAKE_CXX_FLAGS="-isystem $here/usr/include" -DCMAKE_CUDA_FLAGS="-isystem $here/usr/include"
+    -DPCCL_BUILD_PYTHON=AUTO -Dpybind11_DIR="$here/python/pybind11/share/cmake/pybind11")
+  export PYTHONPATH="$here/python${PYTHONPATH:+:$PYTHONPATH}"
 fi
 check gpu nvidia-smi -L # without one the rest is built all the same, and skipped
 check configure "${configure[@]}" || finish
-check build cmake --build build/gpu --target kernels_cuda_test cuda_perf || finish
+check build cmake --build build/gpu --target kernels_cuda_test device_test device_all_reduce_test device_bits_test device_shared_state_test \
+  device_nccl_test cuda_perf cuda_all_reduce cuda_state_sync || finish
+export PCCL_MASTER_GRACE=0
 tests=build/gpu/tests/kernels/kernels_cuda_test
 check numerics "$tests"
+check mixed "build/gpu/tests/device/device_bits_test"
+check stand_in sh -c 'for test in device device_all_reduce device_shared_state device_nccl; do build/gpu/tests/device/${test}_test || exit 1; done'
 if command -v compute-sanitizer > /dev/null; then
   for tool in memcheck racecheck; do
     check "$tool" compute-sanitizer --tool "$tool" --error-exitcode 1 "$tests" \
@@ -57,4 +67,11 @@ if command -v compute-sanitizer > /dev/null; then
   done
 fi
 check cuda_perf build/gpu/benchmarks/cuda_perf
+check all_reduce build/gpu/benchmarks/cuda_all_reduce --json "$out/cuda_all_reduce.jsonl"
+check state_sync build/gpu/benchmarks/cuda_state_sync --json "$out/cuda_state_sync.jsonl"
+if cmake --build build/gpu --target pccl_python > "$out/python_build.log" 2>&1 && python3 -c 'import torch, pytest' 2> /dev/null; then
+  check python env PYTHONPATH="$PWD/build/gpu/bindings/python:${PYTHONPATH:-}" OMP_NUM_THREADS=1 python3 -m pytest -q -p no:cacheprovider tests/python/cuda
+else
+  echo "python: no bindings, torch or pytest here: left out" | tee -a "$out/summary.txt"
+fi
 finish

@@ -29,8 +29,7 @@ device::Queue& DeviceRing::queue_of(std::uint32_t position) const {
 }
 
 std::byte* DeviceRing::scratch_of(std::uint32_t position) const {
-  return workspace().blocks.data() +
-         position % workspace().queues.size() * limits::segment_bytes;
+  return workspace().blocks.data() + position % workspace().queues.size() * limits::segment_bytes;
 }
 
 // ---- to the next rank

@@ -94,10 +94,10 @@ class DeviceRing final : public RingOp {
   std::shared_ptr<Mailbox> mailbox_;
   std::size_t lines_ = 0;         // that have not ended
   std::uint32_t next_stage_ = 0;  // positions below are staged, or of a later step
-  std::unordered_map<std::uint32_t, Staged> staged_;           // not sent yet
+  std::unordered_map<std::uint32_t, Staged> staged_;            // not sent yet
   std::unordered_map<std::uint32_t, BlockPool::Block> blocks_;  // arriving, worked on or held
-  std::vector<bool> being_taken_in_;                           // by position
-  std::vector<bool> sent_on_;                                  // by position of its receipt
+  std::vector<bool> being_taken_in_;                            // by position
+  std::vector<bool> sent_on_;                                   // by position of its receipt
   std::vector<Saved> saved_;
 };
 

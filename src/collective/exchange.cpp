@@ -15,9 +15,7 @@ namespace pccl::collective {
 
 Exchange::Exchange(std::function<void(const OpKey&)> on_finished, const EagerBudget& eager,
                    std::function<void()> on_gpu_news)
-    : on_finished_(std::move(on_finished)),
-      on_gpu_news_(std::move(on_gpu_news)),
-      eager_(eager) {}
+    : on_finished_(std::move(on_finished)), on_gpu_news_(std::move(on_gpu_news)), eager_(eager) {}
 
 void Exchange::enter_epoch(Epoch epoch) {
   PCCL_INVARIANT(ops_.empty());
@@ -32,7 +30,7 @@ void Exchange::enter_epoch(Epoch epoch) {
 }
 
 std::shared_ptr<RingOp> Exchange::start(const OpKey& key, const plan::RingSchedule& schedule,
-                                               const Operand& operand) {
+                                        const Operand& operand) {
   note_launch(key);
   Op& op = ops_[key];
   if (operand.workspace)

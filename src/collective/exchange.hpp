@@ -52,7 +52,7 @@ class Exchange {
 
   // Starts an op and returns it; the caller keeps it for the roll-back after a cancel.
   std::shared_ptr<RingOp> start(const OpKey& op, const plan::RingSchedule& schedule,
-                                       const Operand& operand);
+                                const Operand& operand);
   // Notes that the op has been launched here without moving data (a star), or is over: its frames
   // are dropped.
   void pass_over(const OpKey& op);

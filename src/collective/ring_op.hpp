@@ -75,12 +75,12 @@ class RingOp {
   std::uint32_t vital_limit() const;    // what it must be told: below it the ring could stand still
 
   // ---- work that somebody else does meanwhile
-  virtual bool collect() { return false; }  // takes note of what has been done; false: nothing
+  virtual bool collect() { return false; }      // takes note of what has been done; false: nothing
   virtual std::string failure() { return {}; }  // why it cannot be done; then the op never finishes
 
   // ---- the end
-  bool finished() const;           // everything sent and received: the result is whole
-  virtual void roll_back() = 0;    // in-place buffer and residuals are as before; any thread
+  bool finished() const;            // everything sent and received: the result is whole
+  virtual void roll_back() = 0;     // in-place buffer and residuals are as before; any thread
   virtual void forget_input() = 0;  // gives the copies back to the pool
 
   std::uint16_t progress_per_mille() const;  // of what is to be sent and received

@@ -100,10 +100,10 @@ std::shared_ptr<Queue> Gpu::queue() {
     }
   }
   if (queue == nullptr) queue = std::make_unique<Queue>(runtime_, ordinal_);
-  if (queue->error() != 0)
-    throw Error(runtime_, ordinal_, "no stream of its own", queue->error());
-  return {queue.release(),
-          [self = shared_from_this()](Queue* lent) { self->give_back(std::unique_ptr<Queue>(lent)); }};
+  if (queue->error() != 0) throw Error(runtime_, ordinal_, "no stream of its own", queue->error());
+  return {queue.release(), [self = shared_from_this()](Queue* lent) {
+            self->give_back(std::unique_ptr<Queue>(lent));
+          }};
 }
 
 // A stream in which something has gone wrong is not lent again.

@@ -235,8 +235,8 @@ void PeerCore::start_ring(const membership::StartRing& start) {
 
 void PeerCore::end_op(const membership::CompleteOp& complete) {
   const auto found = ops_.find(complete.handle);
-  EndedOp ended{complete.outcome,    complete.world_size, 0, 0, found->second.ring,
-                found->second.star};
+  EndedOp ended{complete.outcome,   complete.world_size, 0, 0,
+                found->second.ring, found->second.star};
   if (ended.star && complete.outcome.ok()) {
     ended.tx_bytes = ended.rx_bytes = complete.result.size();
     found->second.held_end = std::move(ended);

@@ -91,9 +91,9 @@ class PeerCore {
   // Launches an op under a new handle; it ends in PeerIo::op_ended, at once when it is refused or
   // stale.
   OpHandle launch(const OpRequest& request, Instant now);
-  std::uint32_t star_bytes() const;           // of the largest op that takes the star in this epoch
-  std::size_t pairwise_bytes() const;         // of the largest that two peers exchange
-  void roll_back_done(EndedOp& ended);        // gives the copies back
+  std::uint32_t star_bytes() const;     // of the largest op that takes the star in this epoch
+  std::size_t pairwise_bytes() const;   // of the largest that two peers exchange
+  void roll_back_done(EndedOp& ended);  // gives the copies back
 
   // Goes on with what GPUs have done for ops here. Now and then somebody has to ask whether they
   // still work: one that has failed tells nobody.
@@ -153,10 +153,10 @@ class PeerCore {
     Algorithm algorithm = Algorithm::ring;
     OpKey key;  // once it has a ring
     std::shared_ptr<collective::RingOp> ring;
-    std::shared_ptr<collective::DeviceStar> star;             // of an op on a GPU
-    std::optional<membership::LaunchRequested> held_back;     // until its input is here
-    Epoch seen;                                               // by the caller, at its launch
-    std::optional<EndedOp> held_end;                          // until its result is written
+    std::shared_ptr<collective::DeviceStar> star;          // of an op on a GPU
+    std::optional<membership::LaunchRequested> held_back;  // until its input is here
+    Epoch seen;                                            // by the caller, at its launch
+    std::optional<EndedOp> held_end;                       // until its result is written
   };
 
   plan::Group group() const;

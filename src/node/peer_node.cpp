@@ -151,7 +151,7 @@ class PeerNode::Impl final : public PeerIo {
   // What a sync that broke off has left of the shared state: no content that anybody has elected.
   Mixture mixture_;
   std::atomic<std::uint64_t> bytes_here_ = 0, bytes_wanted_ = 0;  // of the sync that runs
-  std::atomic<bool> gpu_news_ = false;  // on its way to the core
+  std::atomic<bool> gpu_news_ = false;                            // on its way to the core
 };
 
 // ---- connect

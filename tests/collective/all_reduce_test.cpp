@@ -28,9 +28,9 @@ void expect_right_there(const test::RingOptions& options, const OpCase& op) {
   ring.expect_finished_with_right_result(index);
 }
 
-// With all ranks in memory of the host, with all on GPUs, and with some of each.
+// With all ranks in memory of the host; and with all, or some, on GPUs.
 void expect_right_as_it_is(test::RingOptions options, const OpCase& op) {
-  for (const std::uint64_t which : {std::uint64_t{0}, std::uint64_t{1}, 3 * options.seed + 2}) {
+  for (const std::uint64_t which : {std::uint64_t{0}, 3 * options.seed + 1 + options.seed % 2}) {
     options.gpus = test::gpus_of(which, options.world);
     expect_right_there(options, op);
   }

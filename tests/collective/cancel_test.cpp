@@ -55,15 +55,13 @@ TEST(Cancel, AtAnyMomentRestoresTheInput) {
 TEST(Cancel, OfLargeSegmentsRestoresTheInput) {
   for (std::uint64_t seed = 0; seed < 25; ++seed) {
     const auto world = 2 + static_cast<std::uint32_t>(seed % 3);
-    cancel_somewhere({.world = world,
-                      .lanes = 2,
-                      .seed = seed,
-                      .gpus = test::gpus_of(seed / 3, world)},
-                     {.count = 1 << 20,
-                      .type = DataType::float32,
-                      .in_place = true,
-                      .pairwise = world == 2 && seed % 2 == 0},
-                     150);
+    cancel_somewhere(
+        {.world = world, .lanes = 2, .seed = seed, .gpus = test::gpus_of(seed / 3, world)},
+        {.count = 1 << 20,
+         .type = DataType::float32,
+         .in_place = true,
+         .pairwise = world == 2 && seed % 2 == 0},
+        150);
     if (HasFailure()) return;
   }
 }

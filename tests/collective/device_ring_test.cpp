@@ -31,8 +31,7 @@ pccl_test::FakeRuntime::Traffic traffic_of(const OpCase& what) {
 // Each rank of two sends and receives the tensor once: so often it crosses the bus each way.
 TEST(DeviceRing, CopiesWhatTravelsAndNoMore) {
   for (const bool pairwise : {false, true}) {
-    const auto full =
-        traffic_of({.count = count, .type = DataType::float32, .pairwise = pairwise});
+    const auto full = traffic_of({.count = count, .type = DataType::float32, .pairwise = pairwise});
     EXPECT_EQ(full.to_device, 2 * 4 * count);
     EXPECT_EQ(full.from_device, 2 * 4 * count);
     EXPECT_EQ(full.on_device, 0u);
@@ -40,10 +39,9 @@ TEST(DeviceRing, CopiesWhatTravelsAndNoMore) {
 }
 
 TEST(DeviceRing, CopiesCodesOnly) {
-  const auto codes =
-      traffic_of({.count = count,
-                  .type = DataType::float32,
-                  .quantization = {QuantizationAlgorithm::min_max, Code::uint8}});
+  const auto codes = traffic_of({.count = count,
+                                 .type = DataType::float32,
+                                 .quantization = {QuantizationAlgorithm::min_max, Code::uint8}});
   EXPECT_LE(static_cast<double>(codes.to_device), 0.27 * 2 * 4 * count);
   EXPECT_LE(static_cast<double>(codes.from_device), 0.27 * 2 * 4 * count);
   EXPECT_GE(codes.to_device, 2 * count);

@@ -110,14 +110,18 @@ void RingHarness::launch(std::uint32_t rank, std::size_t index) {
   void* const receive = op.what.in_place       ? send
                         : part.receive.empty() ? &nowhere[1]
                                                : part.receive.data();
-  Operand operand{send, receive, op.what.type, op.what.op, op.what.quantization,
+  Operand operand{send,
+                  receive,
+                  op.what.type,
+                  op.what.op,
+                  op.what.quantization,
                   part.residual.empty() ? nullptr : part.residual.data()};
   if (on_gpu(rank) && op.what.count > 0)
-    operand.workspace = device::make_workspace(
-        0, nullptr,
-        {.bytes = part.send.size(),
-         .way_back_bytes = op.what.in_place ? part.send.size() : 0,
-         .residual_bytes = part.residual.size() * sizeof(float)});
+    operand.workspace =
+        device::make_workspace(0, nullptr,
+                               {.bytes = part.send.size(),
+                                .way_back_bytes = op.what.in_place ? part.send.size() : 0,
+                                .residual_bytes = part.residual.size() * sizeof(float)});
   part.reduce = exchange(rank).start(op.what.key, schedule_of(op.what, rank), operand);
 }
 
@@ -148,9 +152,9 @@ void RingHarness::forget(std::uint32_t rank, std::size_t index) {
 
 void RingHarness::release(std::size_t index) {
   for (Part& part : ops_[index].parts) {
-    for (void* const memory : {static_cast<void*>(part.send.data()),
-                               static_cast<void*>(part.receive.data()),
-                               static_cast<void*>(part.residual.data())})
+    for (void* const memory :
+         {static_cast<void*>(part.send.data()), static_cast<void*>(part.receive.data()),
+          static_cast<void*>(part.residual.data())})
       if (cuda_) cuda().release(memory);
     part = {};
   }

@@ -143,9 +143,9 @@ TEST_F(GpuAllReduce, ResidualsGoWhereTheTensorIs) {
         auto* const data = reinterpret_cast<float*>(
             memory(moving && peer == 1 && round % 2 == 1, count * sizeof(float)));
         for (std::size_t i = 0; i < count; ++i) data[i] = std::sin(static_cast<float>(i + peer));
-        EXPECT_EQ(pcclAllReduceWithFeedback(data, data, &descriptor, feedback, *comms[peer],
-                                            nullptr),
-                  pcclSuccess)
+        EXPECT_EQ(
+            pcclAllReduceWithFeedback(data, data, &descriptor, feedback, *comms[peer], nullptr),
+            pcclSuccess)
             << comms[peer]->last_error();
       }
       float* residual = nullptr;

@@ -80,8 +80,7 @@ class FakeRuntime final : public pccl::device::Runtime {
                void* data, std::size_t count, std::uint32_t world_size) override;
   int quantize(int gpu, pccl::device::Stream stream, pccl::DataType type, pccl::Code code,
                const pccl::kernels::cuda::QuantizeStep& step) override;
-  int dequantize(int gpu, pccl::device::Stream stream, pccl::DataType type,
-                 pccl::Code code,
+  int dequantize(int gpu, pccl::device::Stream stream, pccl::DataType type, pccl::Code code,
                  const pccl::kernels::cuda::DequantizeStep& step) override;
   int digest(int gpu, pccl::device::Stream stream, const pccl::kernels::cuda::DigestJob* jobs,
              std::size_t count, std::uint8_t* octets, const std::byte* secret) override;

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -44,9 +45,10 @@ class GpuPeers : public testing::Test {
     for (std::thread& thread : threads) thread.join();
   }
 
-  // `bytes` on a GPU or on the host, until the test ends.
+  // `bytes` on a GPU or on the host, until the test ends. Any thread.
   std::byte* memory(bool on_gpu, std::size_t bytes) {
     if (on_gpu) return cuda->device_memory(bytes);
+    const std::lock_guard guard(mutex_);
     hosts_.push_back(std::make_unique<std::byte[]>(bytes + 1));
     return hosts_.back().get();
   }
@@ -57,6 +59,7 @@ class GpuPeers : public testing::Test {
   std::vector<std::unique_ptr<Communicator>> comms;
 
  private:
+  std::mutex mutex_;
   std::vector<std::unique_ptr<std::byte[]>> hosts_;
 };
 

@@ -80,7 +80,8 @@ std::vector<Digest> HostRunner::digests(const std::vector<Bytes>& inputs) {
   std::vector<Digest> digests(inputs.size());
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const cuda::DigestJob job{inputs[i].data(), inputs[i].size()};
-    on_host::digest(&job, 1, digests[i].octets.data(), reinterpret_cast<const std::byte*>(XXH3_kSecret));
+    on_host::digest(&job, 1, digests[i].octets.data(),
+                    reinterpret_cast<const std::byte*>(XXH3_kSecret));
   }
   return digests;
 }

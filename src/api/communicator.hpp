@@ -49,6 +49,7 @@ struct pcclComm_t {
   void keep(std::uint64_t tag, pccl::api::FeedbackLease lease);
   pccl::api::FeedbackLease take_kept(std::uint64_t tag);  // none: an empty one
 
+  std::uint32_t peer_group() const { return params_.peer_group; }
   // What all-reduces go through once a local communicator is attached; null: none is.
   std::shared_ptr<pccl::api::HierarchicalAllReduce> local() const;
   void attach(std::shared_ptr<pccl::api::HierarchicalAllReduce> local);

@@ -169,11 +169,12 @@ Outcome HierarchicalAllReduce::await(const AcrossHosts& hosts, std::uint64_t tag
                   hosts.presence);
   if (!outcome.ok()) return outcome;
   outcome = all_gather(op, of_shard.world_size, hosts.presence);
-  if (outcome.ok())
+  if (outcome.ok()) {
     info = of_shard;
-  else
-    ranks_->leave_behind(std::move(op.scratch));
-  return outcome;
+    return outcome;
+  }
+  ranks_->leave_behind(std::move(op.scratch));
+  return {Status::internal, outcome.why};  // whatever it was, the receive buffer is not as it was
 }
 
 Outcome HierarchicalAllReduce::all_gather(Op& op, std::uint32_t hosts,

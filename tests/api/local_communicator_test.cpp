@@ -269,6 +269,17 @@ TEST_F(LocalCommunicator, ThatIsBrokenIsRefused) {
   EXPECT_NE(process.comm.last_error().find("remote process exited"), std::string::npos);
 }
 
+TEST_F(LocalCommunicator, OfAnotherRankThanThePeerGroupIsRefused) {
+  const Process& process = *processes[0];
+  EXPECT_EQ(pcclCommAttachLocal(process.comm, processes[1]->nccl, nullptr), pcclInvalidArgument);
+  EXPECT_NE(process.comm.last_error().find("rank 1 of the 2 of this host is in peer group 0"),
+            std::string::npos)
+      << process.comm.last_error();
+  const Communicator third(loopback(port), 6);
+  EXPECT_EQ(pcclCommAttachLocal(third, processes[0]->nccl, nullptr), pcclSuccess);
+  EXPECT_EQ(pcclCommAttachLocal(third, processes[1]->nccl, nullptr), pcclInvalidArgument);
+}
+
 TEST(WithoutCuda, ALocalCommunicatorIsRefused) {
   if (pccl::device::has_cuda_support()) GTEST_SKIP() << "this build has CUDA's";
   pcclInit();

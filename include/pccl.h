@@ -362,6 +362,48 @@ PCCL_EXPORT pcclResult_t pcclAllReduceMultipleWithRetry(const pcclReduceOpDescri
                                                         pcclReduceInfo_t *reduce_info_out PCCL_NULLABLE,
                                                         int max_in_flight);
 
+/* ---- Hosts with several GPUs -------------------------------------------------------------------- */
+
+struct ncclComm; /* ncclComm_t of nccl.h is a pointer to it */
+
+/* Gives the communicator the NCCL communicator of its host, so that all-reduces of GPU memory become
+ * hierarchical. Every host has L processes with one GPU each; they share `local`, and process i of every host
+ * is in peer group i. Then all-reduces, which all L processes call, reduce over all GPUs of all hosts: NCCL
+ * reduce-scatters inside the host, each of the L groups all-reduces one shard of count / L elements across
+ * hosts, and NCCL all-gathers. docs/nccl.md has a program.
+ *   local    has L ranks; rank i is in peer group i, or one that leaves i when divided by L. NULL: none from
+ *            now on. It stays the application's, who keeps it as long as it is attached and aborts it only
+ *            when no call is inside. NCCL has to be loaded in this process (as libnccl.so.2, or linked into
+ *            the program); the library does not need it.
+ *   stream   cudaStream_t that the inputs are made in, NULL the default one: as pcclSetStream, which changes it.
+ *            Results are complete when the all-reduce, or the await, returns.
+ *   order    The L processes launch and await the same all-reduces, with the same descriptors, in the same
+ *            order, and do not use `local` otherwise while such a call is inside: NCCL demands it.
+ *   buffers  on the GPU of `local`; count 0 is a no-op. NCCL has no 16-bit integers.
+ *   avg      the sum over all GPUs of all hosts, divided once: as exact as pcclAvg over so many peers. Among
+ *            pcclMax and pcclMin inside a host, NCCL decides about NaN.
+ *   quantized only across hosts, and error feedback is refused.
+ *   info     local_world_size counts hosts; bytes are of this process's shard.
+ *   async    pcclAllReduceAsync returns when the shard is reduced inside the host and under way to others.
+ *   failure  All L processes return the same code. Unless it is pcclInternalError, the receive buffers are
+ *            as they were, in place or not, and `local` is intact: after pcclRankConnectionLost call again.
+ *            A process that leaves alone leaves the others of its host waiting in NCCL; with pcclSetCohort
+ *            over its L processes they are removed from the run together, and then wait 3 s at most.
+ *   memory   2 * count / L elements on the GPU for each op in flight, kept for later ones up to 1 GiB, and what an
+ *            all-reduce of the shard takes.
+ *   cost     beyond NCCL's and the shard's two NCCL all-reduces of 24 bytes, to agree, and a wait for the GPU
+ *            after each step.
+ *   errors   pcclInvalidArgument: not a communicator, NCCL says so of `local`, or its rank does not fit the
+ *            peer group. pcclInvalidUsage: no NCCL in
+ *            this process, or no CUDA support in this build. pcclPendingAsyncOps: a hierarchical all-reduce
+ *            has not been awaited.
+ *            Of all-reduces, then: as ever, and pcclInvalidArgument: a buffer that is not memory of the GPU of
+ *            `local`, 16-bit integers, or descriptors that differ inside the host. pcclInternalError: NCCL or
+ *            CUDA has failed, receive buffers are unspecified. After that, and after a wait that was given up,
+ *            pcclInvalidUsage until another communicator is attached. */
+PCCL_EXPORT pcclResult_t pcclCommAttachLocal(pcclComm_t *communicator, struct ncclComm *local PCCL_NULLABLE,
+                                             void *stream PCCL_NULLABLE);
+
 /* ---- Error feedback ----------------------------------------------------------------------------- */
 
 /* Memory of GPUs. Where a function takes buffers they may be memory of a GPU (CUDA), in builds with CUDA support

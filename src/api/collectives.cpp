@@ -111,6 +111,28 @@ Answer await(node::PeerNode& peer, std::uint64_t tag, pcclReduceInfo_t* info_out
   return answer;
 }
 
+// Whatever is wrong with the arguments, the ranks of this host hear of it together.
+Answer launch_hierarchical(HierarchicalAllReduce& local, node::PeerNode& peer, Answer checked,
+                           const pcclErrorFeedback_t* feedback,
+                           const node::ReduceRequest& request) {
+  if (checked.ok() && feedback != nullptr)
+    checked = invalid_argument("error feedback does not go with a local communicator");
+  const Outcome outcome =
+      checked.ok() ? Outcome{} : Outcome{Status::invalid_argument, std::move(checked.why)};
+  Answer answer = answer_of(await_result, local.launch(across_hosts(peer), outcome, request));
+  if (!answer.ok()) answer.why.insert(0, op_name(request.tag));
+  return answer;
+}
+
+Answer await_hierarchical(HierarchicalAllReduce& local, node::PeerNode& peer, std::uint64_t tag,
+                          pcclReduceInfo_t* info_out) {
+  node::ReduceInfo info;
+  Answer answer = answer_of(await_result, local.await(across_hosts(peer), tag, info));
+  if (!answer.ok()) answer.why.insert(0, op_name(tag));
+  if (answer.ok() && info_out != nullptr) *info_out = reduce_info(info);
+  return answer;
+}
+
 pcclResult_t all_reduce(const char* call, const void* send, void* receive,
                         const pcclReduceDescriptor_t* descriptor,
                         const pcclErrorFeedback_t* feedback, const pcclComm_t* communicator,
@@ -119,9 +141,13 @@ pcclResult_t all_reduce(const char* call, const void* send, void* receive,
     const std::shared_ptr<node::PeerNode> peer = entered.accepted_node();
     if (peer == nullptr) return invalid_usage("not connected");
     node::ReduceRequest request;
-    if (Answer wrong = check_reduce(send, receive, descriptor, entered.stream(), request);
-        !wrong.ok())
-      return wrong;
+    Answer checked = check_reduce(send, receive, descriptor, entered.stream(), request);
+    if (const auto local = entered.local()) {
+      request.awaited_at_once = true;
+      Answer refused = launch_hierarchical(*local, *peer, checked, feedback, request);
+      return refused.ok() ? await_hierarchical(*local, *peer, request.tag, info_out) : refused;
+    }
+    if (!checked.ok()) return checked;
     FeedbackLease lease;
     if (Answer wrong = lease.take(feedback, request); !wrong.ok()) return wrong;
     request.awaited_at_once = true;
@@ -139,9 +165,13 @@ pcclResult_t all_reduce_async(const char* call, const void* send, void* receive,
     const std::shared_ptr<node::PeerNode> peer = entered.accepted_node();
     if (peer == nullptr) return invalid_usage("not connected");
     node::ReduceRequest request;
-    if (Answer wrong = check_reduce(send, receive, descriptor, entered.stream(), request);
-        !wrong.ok())
-      return wrong;
+    Answer checked = check_reduce(send, receive, descriptor, entered.stream(), request);
+    if (const auto local = entered.local()) {
+      Answer answer = launch_hierarchical(*local, *peer, checked, feedback, request);
+      if (answer.ok()) *handle_out = {&entered, request.tag};
+      return answer;
+    }
+    if (!checked.ok()) return checked;
     FeedbackLease lease;
     if (Answer wrong = lease.take(feedback, request); !wrong.ok()) return wrong;
     if (Answer refused = launch(*peer, request); !refused.ok()) return refused;
@@ -207,6 +237,8 @@ pcclResult_t pcclAwaitAsyncReduce(const pcclAsyncReduceOp_t* reduce_handle,
   return with_communicator("pcclAwaitAsyncReduce", handle.comm, [&](pcclComm_t& entered) {
     const std::shared_ptr<PeerNode> peer = entered.accepted_node();
     if (peer == nullptr) return invalid_usage("not connected");
+    if (const auto local = entered.local(); local != nullptr && local->in_flight(handle.tag))
+      return await_hierarchical(*local, *peer, handle.tag, reduce_info_out);
     // First, since the tag is free for another op as soon as this one has ended.
     const FeedbackLease lease = entered.take_kept(handle.tag);
     return await(*peer, handle.tag, reduce_info_out);

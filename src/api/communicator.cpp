@@ -13,6 +13,7 @@ using pccl::Outcome;
 using pccl::Status;
 using pccl::api::Answer;
 using pccl::api::FeedbackLease;
+using pccl::api::HierarchicalAllReduce;
 using pccl::node::PeerNode;
 using pccl::node::PeerOptions;
 
@@ -144,6 +145,18 @@ FeedbackLease pcclComm_t::take_kept(std::uint64_t tag) {
   const std::scoped_lock lock(mutex_);
   auto node = leases_.extract(tag);
   return node.empty() ? FeedbackLease() : std::move(node.mapped());
+}
+
+// ---- The ranks of this host ----
+
+std::shared_ptr<HierarchicalAllReduce> pcclComm_t::local() const {
+  const std::scoped_lock lock(mutex_);
+  return local_;
+}
+
+void pcclComm_t::attach(std::shared_ptr<HierarchicalAllReduce> local) {
+  const std::scoped_lock lock(mutex_);
+  local_.swap(local);
 }
 
 // ---- The last failure ----

@@ -17,6 +17,7 @@
 
 #include "api/answer.hpp"
 #include "api/error_feedback.hpp"
+#include "api/hierarchical.hpp"
 #include "base/endpoint.hpp"
 #include "base/ids.hpp"
 #include "node/peer_node.hpp"
@@ -48,6 +49,11 @@ struct pcclComm_t {
   void keep(std::uint64_t tag, pccl::api::FeedbackLease lease);
   pccl::api::FeedbackLease take_kept(std::uint64_t tag);  // none: an empty one
 
+  std::uint32_t peer_group() const { return params_.peer_group; }
+  // What all-reduces go through once a local communicator is attached; null: none is.
+  std::shared_ptr<pccl::api::HierarchicalAllReduce> local() const;
+  void attach(std::shared_ptr<pccl::api::HierarchicalAllReduce> local);
+
   void remember(std::string_view call, std::string_view why);
   std::string last_error() const;
 
@@ -70,6 +76,8 @@ struct pcclComm_t {
   State state_ = State::idle;
   pccl::Cohort cohort_;
   std::map<std::uint64_t, pccl::api::FeedbackLease> leases_;  // by tag
+  // Outlives the node, whose ops use its memory.
+  std::shared_ptr<pccl::api::HierarchicalAllReduce> local_;
   std::shared_ptr<pccl::node::PeerNode> node_;
   std::string last_error_;
 };

@@ -9,10 +9,13 @@
 // peers launch the same ops again.
 #include <algorithm>
 #include <deque>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "api/communicator.hpp"
 #include "api/error_feedback.hpp"
+#include "api/hierarchical.hpp"
 #include "api/reduce_request.hpp"
 
 namespace pccl::api {
@@ -46,10 +49,31 @@ Answer check_all(const pcclReduceOpDescriptor_t* descriptors, pcclErrorFeedback_
   return success();
 }
 
+// How one op is begun and ended: across all peers of the group, or over the ranks of the hosts.
+struct Road {
+  std::function<Outcome(const ReduceRequest&)> launch;
+  std::function<Outcome(std::uint64_t tag, node::ReduceInfo&)> await;
+};
+
+Road flat(PeerNode& peer) {
+  return {[&peer](const ReduceRequest& request) { return peer.launch(request); },
+          [&peer](std::uint64_t tag, node::ReduceInfo& info) { return peer.await(tag, info); }};
+}
+
+// The ranks of a host hear of each op the same, so they go on alike as well.
+Road hierarchical(PeerNode& peer, HierarchicalAllReduce& local) {
+  const AcrossHosts hosts = across_hosts(peer);
+  return {
+      [hosts, &local](const ReduceRequest& request) { return local.launch(hosts, {}, request); },
+      [hosts, &local](std::uint64_t tag, node::ReduceInfo& info) {
+        return local.await(hosts, tag, info);
+      }};
+}
+
 class Batch {
  public:
-  Batch(PeerNode& peer, const std::vector<ReduceRequest>& requests, std::size_t max_in_flight)
-      : peer_(peer),
+  Batch(Road road, const std::vector<ReduceRequest>& requests, std::size_t max_in_flight)
+      : road_(std::move(road)),
         requests_(requests),
         max_in_flight_(max_in_flight),
         done_(requests.size(), false) {}
@@ -97,7 +121,7 @@ class Batch {
     in_flight_.push_back(index);  // first, so that an op once launched cannot be forgotten
     Outcome outcome{Status::internal, "an exception"};
     try {
-      outcome = named(index, peer_.launch(requests_[index]));
+      outcome = named(index, road_.launch(requests_[index]));
     } catch (...) {
       in_flight_.pop_back();
       throw;
@@ -110,7 +134,7 @@ class Batch {
     const std::size_t index = in_flight_.front();
     in_flight_.pop_front();
     node::ReduceInfo info;
-    Outcome outcome = named(index, peer_.await(requests_[index].tag, info));
+    Outcome outcome = named(index, road_.await(requests_[index].tag, info));
     if (outcome.ok()) {
       done_[index] = true;
       tx_bytes += info.tx_bytes;
@@ -124,17 +148,16 @@ class Batch {
     return outcome;
   }
 
-  PeerNode& peer_;
+  const Road road_;
   const std::vector<ReduceRequest>& requests_;
   const std::size_t max_in_flight_;
   std::vector<bool> done_;
   std::deque<std::size_t> in_flight_;  // in the order of their launch
 };
 
-Answer reduce_all(PeerNode& peer, const std::vector<ReduceRequest>& requests,
+Answer reduce_all(PeerNode& peer, Road road, const std::vector<ReduceRequest>& requests,
                   std::size_t max_in_flight, pcclReduceInfo_t* info_out) {
-  if (peer.attributes().group_world_size < 2) return {pcclTooFewPeers, "alone in the peer group"};
-  Batch batch(peer, requests, max_in_flight);
+  Batch batch(std::move(road), requests, max_in_flight);
   while (!batch.all_done()) {
     const Outcome wave = batch.run_wave();
     if (!wave.ok() && wave.status != Status::peer_lost) return answer_of(await_result, wave);
@@ -144,6 +167,13 @@ Answer reduce_all(PeerNode& peer, const std::vector<ReduceRequest>& requests,
   if (info_out != nullptr)
     *info_out = {peer.attributes().group_world_size, batch.tx_bytes, batch.rx_bytes};
   return success();
+}
+
+// In place of their first launch.
+Answer refused_by_all(PeerNode& peer, HierarchicalAllReduce& local, Answer wrong) {
+  return answer_of(
+      await_result,
+      local.launch(across_hosts(peer), {Status::invalid_argument, std::move(wrong.why)}, {}));
 }
 
 pcclResult_t reduce_multiple(const char* call, const pcclReduceOpDescriptor_t* descriptors,
@@ -157,12 +187,16 @@ pcclResult_t reduce_multiple(const char* call, const pcclReduceOpDescriptor_t* d
       return invalid_argument("max_in_flight is " + std::to_string(max_in_flight));
     const std::shared_ptr<PeerNode> peer = entered.accepted_node();
     if (peer == nullptr) return invalid_usage("not connected");
+    const std::shared_ptr<HierarchicalAllReduce> local = entered.local();
     std::vector<ReduceRequest> requests;
     std::vector<FeedbackLease> leases;
     if (Answer wrong = check_all(descriptors, feedbacks, count, entered.stream(), requests, leases);
         !wrong.ok())
-      return wrong;
-    return reduce_all(*peer, requests, static_cast<std::size_t>(max_in_flight), info_out);
+      return local == nullptr ? wrong : refused_by_all(*peer, *local, std::move(wrong));
+    if (local == nullptr && peer->attributes().group_world_size < 2)
+      return Answer{pcclTooFewPeers, "alone in the peer group"};
+    return reduce_all(*peer, local == nullptr ? flat(*peer) : hierarchical(*peer, *local), requests,
+                      static_cast<std::size_t>(max_in_flight), info_out);
   });
 }
 

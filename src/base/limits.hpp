@@ -123,4 +123,8 @@ inline constexpr std::size_t measuring_rounds = 64;
 // copy).
 inline constexpr std::size_t rollback_pool_bytes = std::size_t{1} << 30;
 
+// The other ranks of a host may hang in NCCL. Who has been removed from the run, and may be the only
+// one that knows, waits for them so long and no longer.
+inline constexpr Duration local_ranks_grace = 3s;
+
 }  // namespace pccl::limits

@@ -80,10 +80,15 @@ int Queue::wait() {
 }
 
 int Queue::check() {
-  if (stream_ == nullptr) return error_;
+  ended();
+  return error_;
+}
+
+bool Queue::ended() {
+  if (stream_ == nullptr) return true;
   const int now = runtime_.query(gpu_, stream_);
   if (error_ == 0 && now != Runtime::not_ready) error_ = now;
-  return error_;
+  return now != Runtime::not_ready;
 }
 
 }  // namespace pccl::device

@@ -33,12 +33,14 @@ class Queue {
   // where something has gone wrong. Where something goes wrong later it may never be called:
   // check() tells.
   void then(std::function<void()> ended);
-  int wait();   // blocks until all of it has been carried out; error()
-  int check();  // error(), of what the GPU has done by now as well
+  int wait();    // blocks until all of it has been carried out; error()
+  int check();   // error(), of what the GPU has done by now as well
+  bool ended();  // all of it has been carried out, or something has gone wrong; does not block
 
   int error() const { return error_; }
   std::string why() const { return runtime_.describe(error_); }
   Runtime& runtime() const { return runtime_; }
+  Stream stream() const { return stream_; }  // for work of other libraries
 
  private:
   template <typename Work>

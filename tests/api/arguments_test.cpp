@@ -56,6 +56,7 @@ TEST_F(Arguments, NullIsInvalid) {
   EXPECT_EQ(pcclGetAttribute(comm, PCCL_ATTRIBUTE_GLOBAL_WORLD_SIZE, nullptr), pcclInvalidArgument);
   std::uint64_t bytes = 0;
   EXPECT_EQ(pcclSetCohort(nullptr, 1, 2), pcclInvalidArgument);
+  EXPECT_EQ(pcclCommAttachLocal(nullptr, nullptr, nullptr), pcclInvalidArgument);
   EXPECT_EQ(pcclGetSyncProgress(nullptr, &bytes, &bytes), pcclInvalidArgument);
   EXPECT_EQ(pcclOptimizeTopology(nullptr), pcclInvalidArgument);
   EXPECT_EQ(pcclArePeersPending(nullptr, &pending), pcclInvalidArgument);

@@ -39,6 +39,7 @@ TEST(NotInitialized, ComesBeforeEveryOtherCheckAndEndsWithInit) {
             pcclNotInitialized);
   std::uint64_t bytes = 0;
   EXPECT_EQ(pcclSetCohort(nullptr, 1, 2), pcclNotInitialized);
+  EXPECT_EQ(pcclCommAttachLocal(nullptr, nullptr, nullptr), pcclNotInitialized);
   EXPECT_EQ(pcclGetSyncProgress(nullptr, &bytes, &bytes), pcclNotInitialized);
   EXPECT_EQ(pcclGetLastError(nullptr, text, sizeof text), pcclNotInitialized);
 

@@ -1,0 +1,203 @@
+#include "api/hierarchical.hpp"
+
+#include <fmt/format.h>
+
+#include <exception>
+#include <utility>
+
+namespace pccl::api {
+
+namespace {
+
+// Where NCCL reads and writes fastest, of whatever type.
+constexpr std::size_t alignment = 256;
+
+// What the ranks of a host have to ask for alike, in a number below 2^62.
+std::uint64_t fingerprint(const node::ReduceRequest& request) {
+  std::uint64_t mixed = 0;
+  for (const std::uint64_t word :
+       {std::uint64_t{request.count}, request.tag, static_cast<std::uint64_t>(request.type),
+        static_cast<std::uint64_t>(request.op),
+        static_cast<std::uint64_t>(request.quantization.algorithm),
+        static_cast<std::uint64_t>(request.quantization.code)}) {
+    mixed = (mixed ^ word) * 0x9e3779b97f4a7c15;  // splitmix64
+    mixed ^= mixed >> 32;
+  }
+  return mixed >> 2;
+}
+
+}  // namespace
+
+AcrossHosts across_hosts(node::PeerNode& peer) {
+  return {
+      .launch = [&peer](const node::ReduceRequest& shard) { return peer.launch(shard); },
+      .await = [&peer](std::uint64_t tag, node::ReduceInfo& info) { return peer.await(tag, info); },
+      .presence = {.in_run = [&peer] { return peer.connected(); },
+                   .leave_run = [&peer] { peer.interrupt(); }}};
+}
+
+// ---- Before anything moves ----
+
+Outcome HierarchicalAllReduce::check(const node::ReduceRequest& request) const {
+  if (!device::nccl_type(request.type))
+    return {Status::invalid_argument,
+            fmt::format("NCCL has no {}, so a local communicator cannot reduce it",
+                        name_of(request.type))};
+  if (request.residual != nullptr)
+    return {Status::invalid_usage, "no error feedback with a local communicator"};
+  if (in_flight(request.tag)) return {Status::invalid_argument, "the tag is in flight"};
+  const int gpu = ranks_->gpu().ordinal();
+  for (const auto& [what, buffer] :
+       {std::pair{"send", request.send}, {"receive", static_cast<const void*>(request.receive)}}) {
+    if (request.count == 0) break;
+    const device::Location there = device::location_of(buffer);
+    if (there == device::Location{device::Place::cuda, gpu}) continue;
+    return {Status::invalid_argument,
+            fmt::format("the {} buffer is {}; the local communicator's is GPU {}", what,
+                        there.place == device::Place::host ? "memory of the host"
+                        : there.place == device::Place::managed
+                            ? "managed memory"
+                            : fmt::format("memory of GPU {}", there.gpu),
+                        gpu)};
+  }
+  return {};
+}
+
+Outcome HierarchicalAllReduce::prepare(Op& op) const {
+  const auto ranks = static_cast<std::size_t>(ranks_->size());
+  op.part = op.request.count / ranks;
+  op.tail = op.request.count % ranks;
+  const std::size_t shard_bytes =
+      (op.shard() * op.element_bytes() + alignment - 1) / alignment * alignment;
+  try {
+    op.scratch = ranks_->gpu().memory(shard_bytes + (op.tail > 0 ? ranks * op.element_bytes() : 0));
+  } catch (const std::exception& error) {
+    return {Status::internal, error.what()};
+  }
+  op.tails = op.scratch.data() + shard_bytes;
+  return {};
+}
+
+// `mine` where it is what all have to say, else what one of them has said; `then` with
+// `not_the_same` where the numbers differ.
+Outcome HierarchicalAllReduce::agree(const Outcome& mine, std::uint64_t number,
+                                     const char* not_the_same, Status then,
+                                     const device::Presence& presence) {
+  device::LocalRanks::Agreed agreed;
+  if (Outcome failed = ranks_->agree(mine.status, number, presence, agreed); !failed.ok())
+    return failed;
+  if (agreed.status == Status::ok)
+    return agreed.same_number ? Outcome{} : Outcome{then, not_the_same};
+  if (agreed.status == mine.status) return mine;
+  return {agreed.status, fmt::format("on local rank {} of this host", agreed.rank)};
+}
+
+// ---- Steps 1 and 2 ----
+
+Outcome HierarchicalAllReduce::launch(const AcrossHosts& hosts, const Outcome& checked,
+                                      const node::ReduceRequest& request) {
+  if (ranks_->broken())
+    return {Status::invalid_usage, "the local communicator has failed: attach another, or none"};
+  Op op;
+  op.request = request;
+  Outcome ready = checked.ok() ? check(request) : checked;
+  if (ready.ok()) ready = prepare(op);
+  if (Outcome refused =
+          agree(ready, fingerprint(request), "the ranks of this host ask for different all-reduces",
+                Status::invalid_argument, hosts.presence);
+      !refused.ok())
+    return refused;
+  if (Outcome failed = reduce_scatter(op, hosts.presence); !failed.ok()) {
+    ranks_->leave_behind(std::move(op.scratch));
+    return failed;
+  }
+
+  // The shard is complete before it goes to other hosts, none of whom could tell that NCCL has
+  // failed here. And whatever the launch says is told to the other ranks when they ask.
+  node::ReduceRequest shard = request;
+  shard.send = shard.receive = op.scratch.data();
+  shard.count = op.shard();
+  shard.on_gpu = {{device::Place::cuda, ranks_->gpu().ordinal()}, ranks_->queue().stream()};
+  if (request.op == RedOp::avg) shard.op = RedOp::sum;  // divided by all ranks of all hosts at last
+  try {
+    op.launched = hosts.launch(shard);
+  } catch (const std::exception& error) {
+    op.launched = {Status::internal, error.what()};
+  }
+  ops_.emplace(request.tag, std::move(op));
+  return {};
+}
+
+Outcome HierarchicalAllReduce::reduce_scatter(Op& op, const device::Presence& presence) {
+  const node::ReduceRequest& request = op.request;
+  const device::Nccl::Type type = *device::nccl_type(request.type);
+  const device::Nccl::Op nccl_op = device::nccl_op(request.op);
+  const auto ranks = static_cast<std::size_t>(ranks_->size());
+  const std::size_t bytes = op.element_bytes();
+  device::Queue& queue = ranks_->queue();
+  queue.follow(request.on_gpu.stream);
+  if (op.part > 0)
+    if (Outcome failed = ranks_->reduce_scatter(request.send, op.scratch.data(), op.part, type,
+                                                nccl_op, presence);
+        !failed.ok())
+      return failed;
+  if (op.tail > 0) {
+    const std::byte* const end =
+        static_cast<const std::byte*>(request.send) + request.count * bytes;
+    queue.copy(op.tails, end - op.tail * bytes, op.tail * bytes);
+    for (std::size_t i = op.tail; i < ranks; ++i)
+      queue.copy(op.tails + i * bytes, end - bytes, bytes);
+    if (Outcome failed =
+            ranks_->reduce_scatter(op.tails, op.tail_of_shard(), 1, type, nccl_op, presence);
+        !failed.ok())
+      return failed;
+  }
+  return ranks_->settle(presence);
+}
+
+// ---- Steps 2 to 4 ----
+
+Outcome HierarchicalAllReduce::await(const AcrossHosts& hosts, std::uint64_t tag,
+                                     node::ReduceInfo& info) {
+  auto found = ops_.extract(tag);
+  if (found.empty()) return {Status::peer_lost, "no op with this tag is in flight"};
+  Op op = std::move(found.mapped());
+  node::ReduceInfo of_shard;
+  Outcome outcome = op.launched.ok() ? hosts.await(tag, of_shard) : op.launched;
+  outcome = agree(outcome, of_shard.world_size,
+                  "the peer groups of this host's ranks have different members", Status::peer_lost,
+                  hosts.presence);
+  if (!outcome.ok()) return outcome;
+  outcome = all_gather(op, of_shard.world_size, hosts.presence);
+  if (outcome.ok()) {
+    info = of_shard;
+    return outcome;
+  }
+  ranks_->leave_behind(std::move(op.scratch));
+  return {Status::internal, outcome.why};  // whatever it was, the receive buffer is not as it was
+}
+
+Outcome HierarchicalAllReduce::all_gather(Op& op, std::uint32_t hosts,
+                                          const device::Presence& presence) {
+  const node::ReduceRequest& request = op.request;
+  const device::Nccl::Type type = *device::nccl_type(request.type);
+  const auto ranks = static_cast<std::size_t>(ranks_->size());
+  auto* const receive = static_cast<std::byte*>(request.receive);
+  device::Queue& queue = ranks_->queue();
+  queue.finalize(request.op, request.type, op.scratch.data(), op.shard(),
+                 hosts * static_cast<std::uint32_t>(ranks));
+  if (op.part > 0)
+    if (Outcome failed = ranks_->all_gather(op.scratch.data(), receive, op.part, type, presence);
+        !failed.ok())
+      return failed;
+  if (op.tail > 0) {
+    if (Outcome failed = ranks_->all_gather(op.tail_of_shard(), op.tails, 1, type, presence);
+        !failed.ok())
+      return failed;
+    queue.copy(receive + ranks * op.part * op.element_bytes(), op.tails,
+               op.tail * op.element_bytes());
+  }
+  return ranks_->settle(presence);
+}
+
+}  // namespace pccl::api

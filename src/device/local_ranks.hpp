@@ -1,0 +1,84 @@
+// The processes of one host, each with a GPU, as one of them sees the others: an NCCL communicator
+// that belongs to the application, and a stream of ours for what we put into it. One thread at a
+// time, which makes the same calls in the same order on every rank.
+//
+// Collectives are put into the stream and carried out later; settle() waits for them. Nothing here
+// waits blindly: while it waits it asks NCCL what has gone wrong, the application whether it wants
+// out, and the caller whether the run still counts on this peer. After a wait that was given up
+// nobody knows what the others have done: everything fails from then on.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.hpp"
+#include "device/gpu.hpp"
+#include "device/nccl.hpp"
+
+namespace pccl::device {
+
+// What a wait looks at besides the GPU and NCCL.
+struct Presence {
+  std::function<bool()> in_run;     // false: the other ranks may have gone, too
+  std::function<void()> leave_run;  // the application wants out
+};
+
+class LocalRanks {
+ public:
+  // Null: `why` says what is wrong with `comm`.
+  static std::unique_ptr<LocalRanks> of(Nccl& nccl, ncclComm* comm, std::string& why);
+  ~LocalRanks();
+  LocalRanks(const LocalRanks&) = delete;
+  LocalRanks& operator=(const LocalRanks&) = delete;
+
+  int size() const { return size_; }
+  int rank() const { return rank_; }
+  Gpu& gpu() const { return *gpu_; }
+  Queue& queue() const { return *queue_; }
+
+  // `count` elements are for, or of, each rank.
+  Outcome reduce_scatter(const void* send, void* receive, std::size_t count, Nccl::Type type,
+                         Nccl::Op op, const Presence& presence);
+  Outcome all_gather(const void* send, void* receive, std::size_t count, Nccl::Type type,
+                     const Presence& presence);
+  // Until all that was put into the stream has been carried out.
+  Outcome settle(const Presence& presence);
+
+  // All ranks hear the same: the status with the highest number that any has named (ok is the
+  // lowest), who named it, and whether all have named the same `number` (below 2^62).
+  struct Agreed {
+    Status status = Status::ok;
+    int rank = 0;
+    bool same_number = true;
+  };
+  Outcome agree(Status mine, std::uint64_t number, const Presence& presence, Agreed& agreed);
+
+  bool broken() const { return !broken_.ok(); }
+  // Memory that work in the stream may still read or write: kept as long as it may.
+  void leave_behind(Memory memory) { left_behind_.push_back(std::move(memory)); }
+
+ private:
+  LocalRanks(Nccl& nccl, ncclComm* comm, std::shared_ptr<Gpu> gpu, int size, int rank);
+
+  Outcome fail(Status status, std::string why);
+  Outcome failure_of_nccl();  // by now; ok: none
+  Outcome called(const char* function, int error, const Presence& presence);
+  Outcome wait_until(const std::function<bool()>& done, const Presence& presence);
+
+  Nccl& nccl_;
+  ncclComm* const comm_;
+  const std::shared_ptr<Gpu> gpu_;
+  const int size_, rank_;
+  std::shared_ptr<Queue> queue_;
+  struct Votes;  // of agree()
+  Memory votes_on_gpu_;
+  Votes* votes_ = nullptr;  // pinned: what goes there, and what comes back
+  Outcome broken_;
+  std::vector<Memory> left_behind_;
+};
+
+}  // namespace pccl::device

@@ -413,7 +413,7 @@ PCCL_EXPORT pcclResult_t pcclCommAttachLocal(pcclComm_t *communicator, struct nc
  *            into its stream before the call: see pcclSetStream. When a blocking call or pcclAwaitAsyncReduce has
  *            returned, the result is there for any stream. Asynchronous calls do not wait for the GPU.
  *   memory   1 MiB on the GPU per op in flight; of an in-place op as much again as the buffer, kept for the next op
- *            up to 1 GiB; pinned blocks of the host, 64 MiB at most are kept.
+ *            up to 1 GiB; pinned blocks of the host, as many as are under way at once, kept.
  *   managed  memory and host memory that is registered or pinned count as the host's. Managed memory is used after
  *            the application's stream has come to the call, for which the call waits.
  *   errors   pcclInvalidArgument: a GPU's memory without support for it, buffers in different places, not aligned,

@@ -10,13 +10,17 @@ namespace pccl::device {
 
 struct HostMemoryDeleter {
   Runtime* pinned_by = nullptr;
+  std::size_t bytes = 0;
   void operator()(std::byte* memory) const;
 };
 using HostMemory = std::unique_ptr<std::byte[], HostMemoryDeleter>;
 
 // Pinned by the runtime, so that copies are fast and nobody waits for them. Ordinary memory for no
 // runtime, and where it pins no more: copies are slower then, and as right. Its content is
-// unspecified.
+// unspecified. What is given back is kept for the next who asks for as much: CUDA may wait for all
+// that its GPUs do before it unpins memory. Any thread.
 HostMemory host_memory(Runtime* runtime, std::size_t bytes);
+
+void unpin_what_is_kept();
 
 }  // namespace pccl::device

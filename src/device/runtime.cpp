@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "device/gpu.hpp"
+#include "device/host_memory.hpp"
 
 namespace pccl::device {
 
@@ -23,6 +24,7 @@ bool has_cuda_support() {
 
 void install(Runtime* stand_in) {
   Gpu::forget_all();
+  unpin_what_is_kept();
   installed = stand_in;
 }
 

@@ -44,6 +44,8 @@ class Runtime {
   virtual int copy(int gpu, Stream stream, void* to, const void* from, std::size_t bytes) = 0;
 
   // kernels/cuda/kernels.hpp
+  virtual int load_reduce(int gpu, RedOp op, DataType type) = 0;
+  virtual int load_quantize(int gpu, DataType type, Code code) = 0;
   virtual int reduce(int gpu, Stream stream, RedOp op, DataType type, void* out, const void* a,
                      const void* b, std::size_t count) = 0;
   virtual int finalize(int gpu, Stream stream, RedOp op, DataType type, void* data,

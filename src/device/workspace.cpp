@@ -32,18 +32,21 @@ std::shared_ptr<Workspace> make_workspace(int gpu, Stream application,
                                           const WorkspaceNeeds& needs) {
   auto made = std::make_shared<Workspace>();
   made->gpu = Gpu::at(gpu);
+  Runtime& runtime = made->gpu->runtime();
+  const int loaded = needs.code ? runtime.load_quantize(gpu, needs.type, *needs.code)
+                                : runtime.load_reduce(gpu, needs.op, needs.type);
+  if (loaded != 0) throw Error(runtime, gpu, "its kernels cannot be loaded", loaded);
   const std::size_t queues =
       std::clamp<std::size_t>(needs.bytes / limits::segment_bytes, 1, most_queues);
   made->blocks = made->gpu->memory(queues * limits::segment_bytes);
   made->way_back = made->gpu->memory(needs.way_back_bytes);
   made->residual_way_back = made->gpu->memory(needs.residual_bytes);
   for (std::size_t i = 0; i < queues; ++i) {
-    made->queues.push_back(made->gpu->queue());
-    made->queues.back()->follow(application);
+    Queue& queue = *made->queues.emplace_back(made->gpu->queue());
+    queue.follow(application);
+    if (queue.error() != 0)
+      throw Error(runtime, gpu, "the application's stream cannot be followed", queue.error());
   }
-  if (const auto& last = made->queues.back(); last->error() != 0)
-    throw Error(made->gpu->runtime(), gpu, "the application's stream cannot be followed",
-                last->error());
   return made;
 }
 

@@ -4,8 +4,12 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
+#include "base/dtype.hpp"
+#include "base/quantization.hpp"
 #include "device/gpu.hpp"
 
 namespace pccl::device {
@@ -25,6 +29,9 @@ struct Workspace {
 };
 
 struct WorkspaceNeeds {
+  RedOp op = RedOp::sum;
+  DataType type = DataType::float32;
+  std::optional<Code> code{};      // of a quantized op
   std::size_t bytes = 0;           // that go through blocks, in all
   std::size_t way_back_bytes = 0;  // of the receive buffer; 0 unless in place
   std::size_t residual_bytes = 0;

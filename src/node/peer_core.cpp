@@ -149,6 +149,7 @@ void PeerCore::end_star(OpHandle handle, Outcome outcome) {
   EndedOp ended = op.mapped().held_end ? *std::move(op.mapped().held_end) : EndedOp{};
   ended.outcome = std::move(outcome);
   ended.star = op.mapped().star;
+  ended.workspace = op.mapped().request.operand.workspace;
   io_.op_ended(handle, std::move(ended));
 }
 

@@ -31,7 +31,9 @@ struct EndedOp {
   std::uint32_t world_size = 0;
   std::uint64_t tx_bytes = 0, rx_bytes = 0;
   std::shared_ptr<collective::RingOp> ring;
-  std::shared_ptr<collective::DeviceStar> star;  // of an op on a GPU
+  // Of an op on a GPU. The last who has the workspace may have to wait for the GPU: not the loop.
+  std::shared_ptr<collective::DeviceStar> star;
+  std::shared_ptr<device::Workspace> workspace;
 
   void roll_back() const;  // of a failed op; blocks until a GPU is done with it
 };
@@ -95,8 +97,8 @@ class PeerCore {
   std::size_t pairwise_bytes() const;   // of the largest that two peers exchange
   void roll_back_done(EndedOp& ended);  // gives the copies back
 
-  // Goes on with what GPUs have done for ops and syncs here. Now and then somebody has to ask whether they
-  // still work: one that has failed tells nobody.
+  // Goes on with what GPUs have done for ops and syncs here. Now and then somebody has to ask
+  // whether they still work: one that has failed tells nobody.
   void take_gpu_news(Instant now);
   void check_gpus();
 

@@ -53,7 +53,10 @@ Outcome workspace_of(const ReduceRequest& request, std::shared_ptr<device::Works
     if (bytes > 0 && location.place == device::Place::cuda)
       workspace = device::make_workspace(
           location.gpu, stream,
-          {.bytes = bytes,
+          {.op = request.op,
+           .type = request.type,
+           .code = request.quantization ? std::optional(request.quantization.code) : std::nullopt,
+           .bytes = bytes,
            .way_back_bytes = request.send == request.receive ? bytes : 0,
            .residual_bytes = request.residual == nullptr ? 0 : request.count * sizeof(float)});
   } catch (const std::exception& error) {
@@ -425,6 +428,7 @@ Outcome PeerNode::Impl::await(std::uint64_t tag, ReduceInfo& info) {
   Outcome outcome = ended.outcome;
   // The copy back runs on the caller's thread: the loop has other peers to answer.
   if (!outcome.ok()) ended.roll_back();
+  const auto given_back_last = std::move(ended.workspace);
   const net::Loop::Hold hold(session_->loop);
   if (outcome.ok()) info = {ended.world_size, ended.tx_bytes, ended.rx_bytes};
   if (outcome.status == Status::peer_lost) {
@@ -546,6 +550,7 @@ void PeerNode::Impl::shut_down() {
   for (const auto& promise : callers_.unawaited_ops()) {
     EndedOp& ended = promise->wait();
     if (!ended.outcome.ok()) ended.roll_back();
+    const auto given_back_last = std::move(ended.workspace);
     const net::Loop::Hold hold(session_->loop);
     session_->core->roll_back_done(ended);
   }

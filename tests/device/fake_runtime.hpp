@@ -74,6 +74,8 @@ class FakeRuntime final : public pccl::device::Runtime {
   int call(int gpu, pccl::device::Stream stream, void (*function)(void*), void* argument) override;
   int copy(int gpu, pccl::device::Stream stream, void* to, const void* from,
            std::size_t bytes) override;
+  int load_reduce(int, pccl::RedOp, pccl::DataType) override { return 0; }
+  int load_quantize(int, pccl::DataType, pccl::Code) override { return 0; }
   int reduce(int gpu, pccl::device::Stream stream, pccl::RedOp op, pccl::DataType type, void* out,
              const void* a, const void* b, std::size_t count) override;
   int finalize(int gpu, pccl::device::Stream stream, pccl::RedOp op, pccl::DataType type,

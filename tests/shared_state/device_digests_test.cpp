@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "device/host_memory.hpp"
 #include "shared_state/on_gpus.hpp"
 
 namespace pccl::shared_state {
@@ -107,6 +108,7 @@ TEST(DeviceDigests, OfWhatNoGpuCanReadInPlace) {
                       test::on_gpu(*cuda, state.views[2]), state.views[3]});
   EXPECT_EQ(cuda->traffic().from_device, 5 * block_bytes + 100U);
   EXPECT_EQ(cuda->traffic().to_device, 0U);
+  device::unpin_what_is_kept();
   EXPECT_EQ(cuda->live_pinned_bytes(), 0U) << "given back";
 }
 

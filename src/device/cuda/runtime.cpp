@@ -3,6 +3,7 @@
 #include "device/runtime.hpp"
 
 #include <cuda_runtime_api.h>
+#include <dlfcn.h>
 
 #include <string>
 
@@ -12,37 +13,62 @@ Runtime* cuda_runtime();
 
 namespace {
 
-// The calling thread's current GPU is the application's: it is the same again afterwards.
+// What is current on the calling thread is the application's: it is the same again afterwards. It
+// is a context, and not a GPU, that is kept: of a thread that has none yet CUDA says that GPU 0 is
+// current, and to go back there would make a context on it.
 class OnGpu {
  public:
   explicit OnGpu(int gpu) {
-    error_ = cudaGetDevice(&before_);
-    if (error_ == cudaSuccess && before_ != gpu) {
-      error_ = cudaSetDevice(gpu);
-      switched_ = error_ == cudaSuccess;
-    }
+    kept_ = contexts().get != nullptr && contexts().get(&before_) == 0;
+    error_ = cudaSetDevice(gpu);
   }
   ~OnGpu() {
-    if (switched_) cudaSetDevice(before_);
+    if (kept_) contexts().set(before_);
   }
   OnGpu(const OnGpu&) = delete;
   OnGpu& operator=(const OnGpu&) = delete;
 
-  // The first error: of getting here, or of `work`.
-  template <typename Work>
-  int run(Work work) const {
-    return error_ != cudaSuccess ? error_ : static_cast<int>(work());
-  }
+  cudaError_t error() const { return error_; }
 
  private:
-  int before_ = 0;
-  bool switched_ = false;
+  // Of the driver's API.
+  struct Contexts {
+    int (*get)(void** context) = nullptr;
+    int (*set)(void* context) = nullptr;
+  };
+  static const Contexts& contexts() {
+    static const Contexts found = [] {
+      Contexts functions;
+      if (void* const driver = dlopen("libcuda.so.1", RTLD_LAZY)) {
+        functions.get = reinterpret_cast<int (*)(void**)>(dlsym(driver, "cuCtxGetCurrent"));
+        functions.set = reinterpret_cast<int (*)(void*)>(dlsym(driver, "cuCtxSetCurrent"));
+      }
+      if (functions.set == nullptr) functions.get = nullptr;
+      return functions;
+    }();
+    return found;
+  }
+
+  void* before_ = nullptr;
+  bool kept_ = false;
   cudaError_t error_ = cudaSuccess;
 };
 
+// The first error: of getting there, or of `work`. It is told here and nowhere else: CUDA also
+// keeps it as the thread's last one, where the application would take it for its own.
+template <typename Work>
+int reported(Work work) {
+  const int error = work();
+  if (error != cudaSuccess) cudaGetLastError();
+  return error;
+}
+
 template <typename Work>
 int on(int gpu, Work work) {
-  return OnGpu(gpu).run(work);
+  return reported([&]() -> int {
+    const OnGpu there(gpu);
+    return there.error() != cudaSuccess ? there.error() : static_cast<int>(work());
+  });
 }
 
 // An application's stream may be another GPU's. CUDA tells since 12.8; before that it has to be the
@@ -71,9 +97,11 @@ class CudaRuntime final : public Runtime {
     on(gpu, [&] { return cudaFree(memory); });
   }
   int allocate_pinned(std::size_t bytes, void** memory) override {
-    return cudaHostAlloc(memory, bytes, cudaHostAllocPortable);
+    return reported([&] { return cudaHostAlloc(memory, bytes, cudaHostAllocPortable); });
   }
-  void free_pinned(void* memory) override { cudaFreeHost(memory); }
+  void free_pinned(void* memory) override {
+    reported([&] { return cudaFreeHost(memory); });
+  }
 
   int make_stream(int gpu, Stream* stream) override {
     return on(gpu, [&] { return cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking); });
@@ -85,6 +113,11 @@ class CudaRuntime final : public Runtime {
   int follow(int gpu, Stream stream, Stream other) override {
     cudaEvent_t here = nullptr;
     int error = on(gpu_of(other, gpu), [&] {
+      // A stream that waits for one that is being captured would be captured with it.
+      cudaStreamCaptureStatus capturing = cudaStreamCaptureStatusNone;
+      if (const cudaError_t asked = cudaStreamIsCapturing(other, &capturing); asked != cudaSuccess)
+        return asked;
+      if (capturing != cudaStreamCaptureStatusNone) return cudaErrorStreamCaptureUnsupported;
       const cudaError_t made = cudaEventCreateWithFlags(&here, cudaEventDisableTiming);
       return made != cudaSuccess ? made : cudaEventRecord(here, other);
     });
@@ -105,6 +138,12 @@ class CudaRuntime final : public Runtime {
     return on(gpu, [&] { return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream); });
   }
 
+  int load_reduce(int gpu, RedOp op, DataType type) override {
+    return on(gpu, [&] { return kernels::cuda::load_reduce(op, type); });
+  }
+  int load_quantize(int gpu, DataType type, Code code) override {
+    return on(gpu, [&] { return kernels::cuda::load_quantize(type, code); });
+  }
   int reduce(int gpu, Stream stream, RedOp op, DataType type, void* out, const void* a,
              const void* b, std::size_t count) override {
     return on(gpu, [&] { return kernels::cuda::reduce(op, type, out, a, b, count, stream); });

@@ -22,6 +22,11 @@ using Stream = CUstream_st*;  // cudaStream_t
 [[nodiscard]] int finalize(RedOp op, DataType type, void* data, std::size_t count,
                            std::uint32_t world_size, Stream stream);
 
+// The kernels of these ops are loaded when it returns. Else a first launch loads them, and may so
+// wait for all that the GPU does.
+[[nodiscard]] int load_reduce(RedOp op, DataType type);
+[[nodiscard]] int load_quantize(DataType type, Code code);
+
 // `type` is a floating-point type. Blocks have at most most_block_elements.
 inline constexpr std::size_t most_block_elements = 4096;
 [[nodiscard]] int quantize(DataType type, Code code, const QuantizeStep& step, Stream stream);

@@ -9,6 +9,8 @@ template <DataType type>
 int quantize_type(Code code, const QuantizeStep& step, Stream stream);
 template <DataType type>
 int dequantize_type(Code code, const DequantizeStep& step, Stream stream);
+template <DataType type>
+int load_type(Code code);
 
 namespace {
 
@@ -30,6 +32,11 @@ int dequantize(DataType type, Code code, const DequantizeStep& step, Stream stre
   if (step.count == 0) return 0;
   return with_float_type(type,
                          [&]<DataType t>() { return dequantize_type<t>(code, step, stream); });
+}
+
+int load_quantize(DataType type, Code code) {
+  PCCL_INVARIANT(is_float(type));
+  return with_float_type(type, [&]<DataType t>() { return load_type<t>(code); });
 }
 
 }  // namespace pccl::kernels::cuda

@@ -31,19 +31,31 @@ int quantize_type(Code code, const QuantizeStep& step, Stream stream) {
   using Real = typename ElementOf<type>::Value;
   const unsigned blocks = blocks_for(step.count / step.block_elements + 1);
   const std::size_t memory = step.block_elements * sizeof(Real);
+  int error = cudaErrorInvalidValue;
   with_code(code, [&]<Code c>() {
-    quantize_kernel<type, c><<<blocks, threads_of_block, memory, stream>>>(step);
+    error = launch(quantize_kernel<type, c>, blocks, memory, stream, step);
   });
-  return cudaGetLastError();
+  return error;
 }
 
 template <DataType type>
 int dequantize_type(Code code, const DequantizeStep& step, Stream stream) {
   const unsigned blocks = blocks_for(step.count / step.block_elements + 1);
+  int error = cudaErrorInvalidValue;
   with_code(code, [&]<Code c>() {
-    dequantize_kernel<type, c><<<blocks, threads_of_block, 0, stream>>>(step);
+    error = launch(dequantize_kernel<type, c>, blocks, 0, stream, step);
   });
-  return cudaGetLastError();
+  return error;
+}
+
+template <DataType type>
+int load_type(Code code) {
+  int error = cudaErrorInvalidValue;
+  with_code(code, [&]<Code c>() {
+    error = load(quantize_kernel<type, c>);
+    if (error == 0) error = load(dequantize_kernel<type, c>);
+  });
+  return error;
 }
 
 }  // namespace pccl::kernels::cuda

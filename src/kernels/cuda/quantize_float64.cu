@@ -4,5 +4,6 @@ namespace pccl::kernels::cuda {
 
 template int quantize_type<DataType::float64>(Code, const QuantizeStep&, Stream);
 template int dequantize_type<DataType::float64>(Code, const DequantizeStep&, Stream);
+template int load_type<DataType::float64>(Code);
 
 }  // namespace pccl::kernels::cuda

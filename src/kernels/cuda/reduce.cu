@@ -35,25 +35,32 @@ int reduce(RedOp op, DataType type, void* out, const void* a, const void* b, std
   const bool vectors = is_vector_aligned(out) && is_vector_aligned(a) && is_vector_aligned(b);
   const std::size_t pieces = vectors ? count * size_of(type) / vector_bytes : count;
   const unsigned blocks = blocks_for(pieces / threads_of_block + 1);
-  with_type(type, [&]<DataType t>() {
-    with_op(op, [&]<RedOp o>() {
-      if (vectors)
-        reduce_kernel<t, o, true><<<blocks, threads_of_block, 0, stream>>>(out, a, b, count);
-      else
-        reduce_kernel<t, o, false><<<blocks, threads_of_block, 0, stream>>>(out, a, b, count);
+  return with_type(type, [&]<DataType t>() {
+    return with_op(op, [&]<RedOp o>() {
+      return vectors ? launch(reduce_kernel<t, o, true>, blocks, 0, stream, out, a, b, count)
+                     : launch(reduce_kernel<t, o, false>, blocks, 0, stream, out, a, b, count);
     });
   });
-  return cudaGetLastError();
 }
 
 int finalize(RedOp op, DataType type, void* data, std::size_t count, std::uint32_t world_size,
              Stream stream) {
   if (op != RedOp::avg || count == 0) return 0;
   const unsigned blocks = blocks_for(count / threads_of_block + 1);
-  with_type(type, [&]<DataType t>() {
-    average_kernel<t><<<blocks, threads_of_block, 0, stream>>>(data, count, world_size);
+  return with_type(type, [&]<DataType t>() {
+    return launch(average_kernel<t>, blocks, 0, stream, data, count, world_size);
   });
-  return cudaGetLastError();
+}
+
+int load_reduce(RedOp op, DataType type) {
+  return with_type(type, [&]<DataType t>() {
+    int error = with_op(op, [&]<RedOp o>() {
+      const int with_vectors = load(reduce_kernel<t, o, true>);
+      return with_vectors != 0 ? with_vectors : load(reduce_kernel<t, o, false>);
+    });
+    if (error == 0 && op == RedOp::avg) error = load(average_kernel<t>);
+    return error;
+  });
 }
 
 }  // namespace pccl::kernels::cuda

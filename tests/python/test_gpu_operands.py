@@ -384,3 +384,22 @@ def test_is_available_asks_the_driver_otherwise(monkeypatch, error, count, expec
     monkeypatch.delitem(_cuda.sys.modules, "torch", raising=False)
     monkeypatch.setattr(_cuda.ctypes, "CDLL", Driver)
     assert pccl.cuda.is_available() is expected
+
+
+# ---- error feedback
+
+
+def test_residuals_are_brought_back_from_the_gpu_before_they_are_shown():
+    from pccl import _loader
+
+    brought = []
+
+    class Native(_loader.core.ErrorFeedback):
+        def bring_back(self):
+            brought.append(self)
+            super().bring_back()
+
+    feedback = pccl.ErrorFeedback(4)
+    feedback._native = Native(4)
+    assert feedback.residual.tolist() == [0.0] * 4
+    assert brought == [feedback._native]

@@ -22,7 +22,7 @@ from common.same_bits import same_everywhere
 def hash_of(model: torch.nn.Module) -> str:
     digest = hashlib.sha256()
     for parameter in model.parameters():
-        digest.update(parameter.detach().numpy())
+        digest.update(parameter.detach().cpu().numpy())
     return digest.hexdigest()
 
 

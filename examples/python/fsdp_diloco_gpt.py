@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""DiLoCo over sharded replicas: FSDP2 and gloo inside a replica, PCCL between the replicas, shard by shard.
+"""DiLoCo over sharded replicas: FSDP2 and gloo or NCCL inside a replica, PCCL between the replicas, shard by shard.
 
     python examples/python/fsdp_diloco_gpt.py                   # 2 replicas of 2 ranks each on this machine
+    python examples/python/fsdp_diloco_gpt.py --device cuda --cpu-peers 1               # one of them on GPUs, or on one
     torchrun --nproc-per-node 2 examples/python/fsdp_diloco_gpt.py --join HOST:48148    # one replica
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 
@@ -22,24 +24,35 @@ from common.history import History
 from common.options import Task, parser_of, quantization_of, run_here, set_lr
 from common.same_bits import same_everywhere
 
-RANKS_PER_REPLICA = 2
+
+def take_device(kind: str) -> str:
+    """Of this rank. Ranks may share a GPU, which NCCL does not allow: gloo then takes its tensors through the host."""
+    if kind == "cpu":
+        dist.init_process_group("gloo")
+        return kind
+    rank, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    torch.cuda.set_device(rank % gpus)
+    has_one_each = int(os.environ["LOCAL_WORLD_SIZE"]) <= gpus
+    dist.init_process_group("cpu:gloo,cuda:nccl" if has_one_each else "gloo")
+    return f"{kind}:{rank % gpus}"
 
 
-def shard(model: torch.nn.Module) -> None:
-    mesh = init_device_mesh("cpu", (dist.get_world_size(),))
-    for block in model.blocks:
-        fully_shard(block, mesh=mesh)
-    fully_shard(model, mesh=mesh)
+def shard(model: torch.nn.Module, kind: str) -> None:
+    mesh = init_device_mesh(kind, (dist.get_world_size(),))
+    for module in (*model.blocks, model):
+        fully_shard(module, mesh=mesh)
+        module.set_force_sum_reduction_for_comms(True)  # and a division: gloo need not know averages
 
 
 def train(options: argparse.Namespace) -> None:
     """One rank of one replica. Ranks of a replica see different text, as in any FSDP job."""
     warnings.filterwarnings("ignore", message=".*returned a view tensor")  # nothing here writes to the logits
-    dist.init_process_group("gloo")
+    kind = options.device
+    options.device = take_device(kind)
     rank = dist.get_rank()
     options.name = f"{options.name}.{rank}"
     task = Task(options)
-    shard(task.model)
+    shard(task.model, kind)
     inner = torch.optim.AdamW(task.model.parameters(), lr=options.lr)
     diloco = pccl.torch.DiLoCo(
         task.model,
@@ -78,13 +91,14 @@ def train(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = parser_of(__doc__.splitlines()[0], "round", end=20, kill_at=-1, join_at=-1)
     parser.add_argument("--inner-steps", type=int, default=25, help="steps between two exchanges")
+    parser.add_argument("--ranks", type=int, default=2, help="per replica, of a run here")
     parser.set_defaults(peers=2)
     options = parser.parse_args()
     if options.join:
         train(options)
     else:
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
-        run_here(options, __file__, "round", [*torchrun, str(RANKS_PER_REPLICA)])
+        run_here(options, __file__, "round", [*torchrun, str(options.ranks)])
 
 
 if __name__ == "__main__":

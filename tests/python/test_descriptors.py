@@ -148,14 +148,13 @@ def test_from_torch_refuses_numpy_and_the_other_way_round():
         ReduceOpDescriptor.from_numpy(tensor, tensor, descriptor())
 
 
-def test_from_torch_refuses_device_memory():
+def test_from_torch_refuses_tensors_in_two_places():
     torch = pytest.importorskip("torch")
-    if __import__("pccl").cuda.is_available():
-        pytest.skip("this build takes tensors in device memory")
 
-    class OnDevice(torch.Tensor):  # as far as descriptors look; no GPU is needed to refuse one
-        device = property(lambda self: torch.device("cuda:0"))
+    class OnDevice(torch.Tensor):  # as far as descriptors look
+        device = property(lambda self: torch.device("cuda:1"))
 
-    tensor = torch.zeros(7, dtype=torch.float64).as_subclass(OnDevice)
-    with pytest.raises(ValueError, match="device|host memory"):
-        ReduceOpDescriptor.from_torch(tensor, tensor, descriptor())
+    tensor = torch.zeros(7, dtype=torch.float64)
+    with pytest.raises(ValueError, match="send is on GPU 1, recv is in host memory"):
+        ReduceOpDescriptor.from_torch(tensor.as_subclass(OnDevice), tensor, descriptor())
+    assert ReduceOpDescriptor.from_torch(*[tensor.as_subclass(OnDevice)] * 2, descriptor()).sendbuf_ptr == tensor.data_ptr()

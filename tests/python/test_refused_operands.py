@@ -44,7 +44,7 @@ def torch_tensors(torch):
         "sparse rows": (torch.eye(2).to_sparse_csr(), ok, "send is torch.sparse_csr"),
         "negated view": (torch._neg_view(torch.ones(4)), ok, "send is a negated view"),
         "meta device": (torch.zeros(4, device="meta"), ok, "send is on meta"),
-        "cuda": (ok.as_subclass(OnDevice), ok, "send is on a device"),
+        "cuda": (ok.as_subclass(OnDevice), ok, "send is on GPU 0, recv is in host memory"),
         "DTensor": (ok.as_subclass(DTensor), ok, "send is a DTensor"),
         "other sizes": (ok, torch.zeros(3), "send has 4 elements, recv has 3"),
         "other types": (ok, ok.double(), "send has elements of FLOAT, recv of DOUBLE"),

@@ -8,12 +8,12 @@ import operator
 import time
 from typing import Any, Optional
 
-from pccl import _loader
+from pccl import _loader, _streams
 from pccl._address import split_address
 from pccl._descriptors import NO_QUANTIZATION, QuantizationOptions, ReduceOpDescriptor, ReduceOperandDescriptor
 from pccl._enums import Attribute, DeviceType, ReduceOp, SharedStateSyncStrategy
 from pccl._errors import InvalidValueError, PCCLError, Result, require, require_type
-from pccl._operand import Operand, operand_of
+from pccl._operand import Operand, operand_of, require_same_place
 from pccl._shared_state import SharedState, SharedStateSyncInfo
 
 _SECONDS_BETWEEN_ATTEMPTS = 1.0
@@ -49,7 +49,9 @@ class ErrorFeedback:
 
     @property
     def residual(self) -> memoryview:
-        """float32, one per element, to look at, save, restore or zero; not while an all-reduce uses it."""
+        """float32, one per element, to look at, save, restore or zero; not while an all-reduce uses it. After all-reduces on
+        a GPU ask anew: they keep it there, and this copies it back."""
+        self._native.bring_back()
         return memoryview(self._native)
 
 
@@ -99,6 +101,7 @@ class Communicator:
         )
         self._connected = False
         self._cohort: Optional[tuple[int, int]] = None
+        self._stream: Optional[int] = None  # by the application's wish; None: that of each tensor
         self._native = _loader.core.Communicator(*self._seat)
         # Tensors of ops in flight, by tag: their bytes are in use until the op has been awaited.
         self._in_flight: dict[int, tuple[Any, ...]] = {}
@@ -117,6 +120,8 @@ class Communicator:
         self._native = _loader.core.Communicator(*self._seat)
         if self._cohort is not None:
             self.set_cohort(*self._cohort)
+        if self._stream is not None:
+            self.set_stream(self._stream)
 
     def set_cohort(self, cohort: int, size: int) -> None:
         """Before `connect`: this peer is let in together with ``size`` - 1 others that name the same cohort, in whatever
@@ -128,6 +133,19 @@ class Communicator:
         values = _unsigned(cohort, 64, "cohort"), _unsigned(size, 32, "size")
         self._check(self._native.set_cohort(*values), "pcclSetCohort")
         self._cohort = values
+
+    def set_stream(self, stream: Any = None) -> None:
+        """From now on ops on tensors in GPU memory follow this stream: they begin after the work that is in it when they are
+        called. It has to live until they have been awaited.
+
+        Args:
+            stream: a ``torch.cuda.Stream``, an object with ``__cuda_stream__`` or a ``cudaStream_t`` (0: CUDA's default
+                stream). None, as in the beginning: that of each tensor, which is torch's current one, what
+                ``__cuda_array_interface__`` names, or with DLPack CUDA's default stream, which then waits for the tensor.
+        """
+        wish = None if stream is None else _streams.handle_of(stream)
+        self._check(self._native.set_stream(wish or _streams.DEFAULT), "pcclSetStream")
+        self._stream = wish
 
     def is_connected(self) -> bool:
         """Whether `connect` has returned and `close` has not been called. A peer that was removed from the run does not
@@ -198,7 +216,10 @@ class Communicator:
         shared_state: SharedState,
         strategy: SharedStateSyncStrategy = SharedStateSyncStrategy.ENFORCE_POPULAR,
     ) -> SharedStateSyncInfo:
-        """Makes every entry the same bit by bit, and the revision, on all peers of the group, who all have to call it."""
+        """Makes every entry the same bit by bit, and the revision, on all peers of the group, who all have to call it.
+        Entries on GPUs are used after the work in torch's current stream."""
+        if self._stream is None:
+            self._follow(_streams.after_all(shared_state._on_gpu()))
         status, revision, tx_bytes, rx_bytes = self._native.synchronize(
             shared_state.revision, shared_state._entries(), strategy.value
         )
@@ -229,8 +250,9 @@ class Communicator:
         """Reduces a tensor across the peers of the group; all get the same bits.
 
         Args:
-            send, recv: two torch CPU tensors or two numpy arrays (or two objects with DLPack or the buffer protocol)
-                of the same size and type, contiguous. The same one twice: in place.
+            send, recv: two torch tensors or two numpy arrays (or two objects with DLPack, ``__cuda_array_interface__`` or
+                the buffer protocol) of the same size and type, contiguous, in host memory or on one GPU (`set_stream` says
+                after which work there). The same one twice: in place. Peers on GPUs and on CPUs mix.
             tag: names the op among those in flight, the same on all peers.
             operand_descriptor: default: the type of the tensors.
             quantization_options: default: elements travel as they are.
@@ -241,7 +263,7 @@ class Communicator:
                 again: call again. TOO_FEW_PEERS: alone in the group. INVALID_ARGUMENT: e.g. the peers' calls differ.
             ValueError: the tensors do not fit.
         """
-        operation, _ = self._operation(send, recv, op, tag, operand_descriptor, quantization_options)
+        operation, _owners = self._operation(send, recv, op, tag, operand_descriptor, quantization_options)
         status, *info = self._native.all_reduce(operation, error_feedback and error_feedback._native)
         self._check(status, "pcclAllReduce")
         return ReduceInfo(*info)
@@ -257,7 +279,9 @@ class Communicator:
         quantization_options: Optional[QuantizationOptions] = None,
         error_feedback: Optional[ErrorFeedback] = None,
     ) -> AsyncReduceHandle:
-        """Launches what `all_reduce` does and returns. The tensors stay in use, and alive, until the handle's `wait`."""
+        """Launches what `all_reduce` does and returns. The tensors stay in use, and alive, until the handle's `wait`. Waits for
+        no GPU: the op begins after the work that is in the stream by now, and later work in it must leave the tensors alone
+        until `wait` has returned."""
         operation, owners = self._operation(send, recv, op, tag, operand_descriptor, quantization_options)
         # Kept before it is launched: a signal handler may raise right after. The op that has the tag already keeps its own.
         before = self._in_flight.get(tag, ())
@@ -285,6 +309,8 @@ class Communicator:
         """
         feedbacks = error_feedbacks or []
         require(len(feedbacks) in (0, len(descriptors)), "error_feedbacks must be as many as descriptors")
+        if self._stream is None:
+            self._follow(_streams.after_all(tensor for descriptor in descriptors for tensor in descriptor._on_gpu))
         status, *info = self._native.all_reduce_multiple(
             [descriptor._operation() for descriptor in descriptors],
             [feedback and feedback._native for feedback in feedbacks],
@@ -310,8 +336,12 @@ class Communicator:
             if native is self._native:
                 self._in_flight.pop(tag, None)
 
-    @staticmethod
+    def _follow(self, stream: Optional[int]) -> None:
+        if stream is not None:
+            self._check(self._native.set_stream(stream), "pcclSetStream")
+
     def _operation(
+        self,
         send: Any,
         recv: Any,
         op: ReduceOp,
@@ -321,13 +351,15 @@ class Communicator:
     ) -> tuple[Any, tuple[Any, Any]]:
         require_type(isinstance(op, ReduceOp), f"op is {op!r}, not a ReduceOp")
         tag = _unsigned(tag, 64, "tag")
-        target = operand_of(recv, "recv", writable=True)
-        source = target if send is recv else operand_of(send, "send")
+        target = operand_of(recv, "recv", writable=True, stream=self._stream)
+        source = target if send is recv else operand_of(send, "send", stream=self._stream)
         _require_fit(source, target)
         dtype, hint = source.dtype, 0
         if operand_descriptor is not None:
             dtype, hint = operand_descriptor.datatype, operand_descriptor.distribution_hint.value
             require(dtype is source.dtype, f"send has elements of {source.dtype.name}, the descriptor says {dtype.name}")
+        if source.device is DeviceType.CUDA and self._stream is None:
+            self._follow(_stream_of_both(source, target))
         quantization = quantization_options or NO_QUANTIZATION
         operation = _loader.core.Operation(
             source.address,
@@ -355,7 +387,15 @@ def _require_fit(source: Operand, target: Operand) -> None:
         raise InvalidValueError(
             f"send and recv must both be torch tensors or both be numpy arrays, not {source.kind} and {target.kind}"
         )
-    for operand, what in ((source, "send"), (target, "recv")):
-        require(operand.device is DeviceType.CPU, f"{what} is on a device; this build takes tensors in host memory")
+    require_same_place(source, target)
     require(source.dtype is target.dtype, f"send has elements of {source.dtype.name}, recv of {target.dtype.name}")
     require(source.count == target.count, f"send has {source.count} elements, recv has {target.count}")
+
+
+def _stream_of_both(source: Operand, target: Operand) -> int:
+    streams = {operand.current_stream() for operand in (source, target)} - {None}
+    require(
+        len(streams) < 2,
+        "send and recv are in use in two streams; make one wait for the other, and name it with Communicator.set_stream",
+    )
+    return streams.pop() if streams else _streams.DEFAULT

@@ -8,7 +8,7 @@ from typing import Any
 from pccl import _cdecls, _loader
 from pccl._enums import DataType, DeviceType, DistributionHint, QuantizationAlgorithm, ReduceOp
 from pccl._errors import require
-from pccl._operand import is_numpy, is_torch, operand_of
+from pccl._operand import is_numpy, is_torch, operand_of, require_same_place
 
 
 @dataclasses.dataclass
@@ -67,10 +67,12 @@ class ReduceOpDescriptor:
         self.recvbuf_ptr = recvbuf_ptr
         self.reduce_descriptor = reduce_descriptor
         self._owners: tuple[Any, ...] = ()
+        # Whose stream an op with it follows: torch tensors on a GPU; None stands for a bare address.
+        self._on_gpu: tuple[Any, ...] = (None,)
 
     @staticmethod
     def from_torch(send: Any, recv: Any, reduce_descriptor: ReduceDescriptor) -> ReduceOpDescriptor:
-        """Of two contiguous torch tensors in host memory; the same one twice: in place."""
+        """Of two contiguous torch tensors, in host memory or on one GPU; the same one twice: in place."""
         require(is_torch(send) and is_torch(recv), "from_torch takes torch tensors")
         return ReduceOpDescriptor._of(send, recv, reduce_descriptor)
 
@@ -83,8 +85,8 @@ class ReduceOpDescriptor:
     @staticmethod
     def _of(send: Any, recv: Any, reduce_descriptor: ReduceDescriptor) -> ReduceOpDescriptor:
         source, target = operand_of(send, "send"), operand_of(recv, "recv", writable=True)
+        require_same_place(source, target)
         for operand, what in ((source, "send"), (target, "recv")):
-            require(operand.device is DeviceType.CPU, f"{what} is on a device; this build takes tensors in host memory")
             require(
                 operand.count >= reduce_descriptor.count,
                 f"{what} has {operand.count} elements, the descriptor asks for {reduce_descriptor.count}",
@@ -96,6 +98,7 @@ class ReduceOpDescriptor:
             )
         descriptor = ReduceOpDescriptor(source.address, target.address, reduce_descriptor)
         descriptor._owners = (source.owner, target.owner)
+        descriptor._on_gpu = (source.owner,) if source.device is DeviceType.CUDA else ()
         return descriptor
 
     def to_c(self) -> _cdecls.ReduceOpDescriptor:

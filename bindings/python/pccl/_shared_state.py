@@ -41,7 +41,8 @@ class TensorInfo:
 
     @classmethod
     def from_torch(cls, tensor: Any, name: str, *, allow_content_inequality: bool = False) -> TensorInfo:
-        """Of a contiguous torch tensor or parameter of any shape, 0-dimensional ones included. A DTensor is refused:
+        """Of a contiguous torch tensor or parameter of any shape, 0-dimensional ones included, in host memory or on a
+        GPU. A DTensor is refused:
         give its local shard, to a communicator whose peer group is that of the shard."""
         require(is_torch(tensor), f"'{name}' is a {type(tensor).__name__}, not a torch tensor")
         return cls._of(tensor, name, allow_content_inequality)
@@ -90,6 +91,10 @@ class SharedState:
     def push_revision(self) -> None:
         """Advances the revision by one."""
         self.revision += 1
+
+    def _on_gpu(self) -> list[Any]:
+        """The torch tensors of entries on GPUs; None for an entry there that is a bare address."""
+        return [i._owner for i in self.tensor_infos if i.device_type is DeviceType.CUDA]
 
     def _entries(self) -> list[tuple[str, int, int, int, int, bool]]:
         return [

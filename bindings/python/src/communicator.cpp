@@ -77,6 +77,10 @@ int Communicator::set_cohort(std::uint64_t cohort, std::uint32_t size) {
   return pcclSetCohort(handle_, cohort, size);
 }
 
+int Communicator::set_stream(std::uintptr_t stream) {
+  return pcclSetStream(handle_, pointer(stream));
+}
+
 std::tuple<int, int> Communicator::attribute(int which) const {
   int value = 0;
   const pcclResult_t result = pcclGetAttribute(handle_, enum_of<pcclAttribute_t>(which), &value);
@@ -193,6 +197,7 @@ void bind_communicator(py::module_& module) {
       .def("destroy", &Communicator::destroy)
       .def("connect", &Communicator::connect)
       .def("set_cohort", &Communicator::set_cohort)
+      .def("set_stream", &Communicator::set_stream)
       .def("attribute", &Communicator::attribute)
       .def("update_topology", &Communicator::update_topology)
       .def("are_peers_pending", &Communicator::are_peers_pending)

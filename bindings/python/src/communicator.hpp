@@ -38,6 +38,7 @@ class Communicator {
   void destroy();
   int connect();
   int set_cohort(std::uint64_t cohort, std::uint32_t size);
+  int set_stream(std::uintptr_t stream);  // cudaStream_t
   std::tuple<int, int> attribute(int which) const;
   int update_topology();
   std::tuple<int, bool> are_peers_pending();

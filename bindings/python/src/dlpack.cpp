@@ -69,11 +69,11 @@ py::tuple described(const Tensor& tensor, bool read_only) {
   for (std::int32_t i = 0; i < tensor.dimensions; ++i) count *= tensor.shape[i];
   const auto address = reinterpret_cast<std::uintptr_t>(tensor.data) + tensor.byte_offset;
   return py::make_tuple(address, count, tensor.type.code, tensor.type.bits, tensor.device.type,
-                        in_c_order(tensor) || count == 0, read_only);
+                        tensor.device.id, in_c_order(tensor) || count == 0, read_only);
 }
 
-// (address, elements, type code, bits, device type, in C order, read-only). The capsule stays its
-// owner's.
+// (address, elements, type code, bits, device type, device id, in C order, read-only). The capsule
+// stays its owner's.
 py::tuple describe(const py::capsule& capsule) {
   if (PyCapsule_IsValid(capsule.ptr(), versioned_name) == 0)
     return described(inside<Managed>(capsule, "dltensor").tensor, false);

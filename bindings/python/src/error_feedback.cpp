@@ -3,6 +3,8 @@
 #include <new>
 #include <stdexcept>
 
+#include "blocking.hpp"
+
 namespace py = pybind11;
 
 namespace pccl_python {
@@ -12,7 +14,14 @@ ErrorFeedback::ErrorFeedback(std::size_t count) : count_(count) {
   if (result == pcclInternalError) throw std::bad_alloc();
   if (result != pcclSuccess)
     throw std::invalid_argument("count is over the limit of an all-reduce");
-  pcclErrorFeedbackData(handle_, &data_, nullptr);
+  bring_back();
+}
+
+// Blocks for as long as a GPU copies.
+void ErrorFeedback::bring_back() {
+  if (without_gil([this] { return pcclErrorFeedbackData(handle_, &data_, nullptr); }) !=
+      pcclSuccess)
+    throw std::runtime_error("the residuals cannot be copied from the GPU");
 }
 
 ErrorFeedback::~ErrorFeedback() {
@@ -23,6 +32,7 @@ void bind_error_feedback(py::module_& module) {
   py::class_<ErrorFeedback>(module, "ErrorFeedback", py::buffer_protocol())
       .def(py::init<std::size_t>(), py::arg("count"))
       .def_property_readonly("count", &ErrorFeedback::count)
+      .def("bring_back", &ErrorFeedback::bring_back)
       .def_buffer([](const ErrorFeedback& feedback) {
         return py::buffer_info(feedback.data(), static_cast<py::ssize_t>(feedback.count()));
       });

@@ -16,7 +16,9 @@ class ErrorFeedback {
   ErrorFeedback& operator=(const ErrorFeedback&) = delete;
 
   pcclErrorFeedback_t* handle() const { return handle_; }
+  // Where the residuals are on the host. After an op on a GPU, `bring_back` has to come first.
   float* data() const { return data_; }
+  void bring_back();
   std::size_t count() const { return count_; }
 
  private:

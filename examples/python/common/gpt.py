@@ -22,7 +22,8 @@ class Shape:
 def rotated(x: torch.Tensor) -> torch.Tensor:
     """Rotary position embedding (Su et al., arXiv 2104.09864) of [batch, heads, length, width per head]."""
     length, half = x.shape[-2], x.shape[-1] // 2
-    angle = torch.arange(length)[:, None] * 1000.0 ** (-torch.arange(half) / half)
+    place, pair = torch.arange(length, device=x.device), torch.arange(half, device=x.device)
+    angle = place[:, None] * 1000.0 ** (-pair / half)
     cosine, sine = angle.cos(), angle.sin()
     first, second = x[..., :half], x[..., half:]
     return torch.cat((first * cosine - second * sine, first * sine + second * cosine), dim=-1)

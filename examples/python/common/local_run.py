@@ -34,9 +34,18 @@ class LocalRun:
     Args:
         events: what happens at which step.
         replacements: so often, whenever as many as in the beginning train, one is killed and another one started.
+        each: further arguments of the first peers, one list each.
     """
 
-    def __init__(self, command: list[str], peers: int, events: list[Event], replacements: int, limit_s: float) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        peers: int,
+        events: list[Event],
+        replacements: int,
+        limit_s: float,
+        each: list[list[str]],
+    ) -> None:
         self._command = command
         self._peers = peers
         self._events = sorted(events, key=lambda event: event.step)
@@ -44,6 +53,7 @@ class LocalRun:
         self._started = 0
         self._chance = random.Random(peers)
         self._limit_s = limit_s
+        self._each = each
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._readers: list[threading.Thread] = []
         self._results: dict[str, dict[str, Any]] = {}
@@ -72,8 +82,9 @@ class LocalRun:
     def _start(self, address: str) -> None:
         self._started += 1
         name = f"peer-{self._started}"
+        own = self._each[self._started - 1] if self._started <= len(self._each) else []
         process = subprocess.Popen(
-            [*self._command, "--join", address, "--name", name],
+            [*self._command, *own, "--join", address, "--name", name],
             stdout=subprocess.PIPE,
             text=True,
             env={"OMP_NUM_THREADS": "1", **os.environ},

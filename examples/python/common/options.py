@@ -30,6 +30,7 @@ def parser_of(description: str, unit: str, end: int, kill_at: int, join_at: int)
     run.add_argument("--kill-at", type=int, default=kill_at, help=f"the {unit} at which a run here loses a peer; -1: none")
     run.add_argument("--newcomer-at", type=int, default=join_at, help=f"the {unit} at which it gets another; -1: none")
     run.add_argument("--churn", type=int, default=0, metavar="N", help="instead, N times a peer is killed and another one started")
+    run.add_argument("--cpu-peers", type=int, default=0, metavar="N", help="the first N of a run here train on the CPU anyway")
     run.add_argument("--limit", type=float, default=600, metavar="S", help="seconds until a run here is given up")
     run.add_argument("--plot", type=pathlib.Path, metavar="FILE.png", help="where to draw the loss")
     run.add_argument("--results", type=pathlib.Path, metavar="FILE.json", help="where a run here writes what its peers say")
@@ -40,6 +41,7 @@ def parser_of(description: str, unit: str, end: int, kill_at: int, join_at: int)
     training.add_argument("--lr", type=float, default=6e-3, help="of AdamW, after warming up and before it falls")
     training.add_argument("--quantization", default="uint8", help="of what is exchanged; none: float32")
     training.add_argument("--seed", type=int, help="of the text that this peer sees; default: by its name")
+    training.add_argument("--device", default="cpu", help="cpu or cuda; peers of both kinds train together")
     training.add_argument("--threads", type=int, default=1, help="of torch")
     model = parser.add_argument_group("model")
     for name, value in vars(Shape()).items():
@@ -68,17 +70,19 @@ class Task:
         self.data = TextData(options.data, options.context, seed)
         self._batch = options.batch
         torch.manual_seed(0)  # all begin alike, so there is nothing to hand over in the beginning
-        self.model = GPT(Shape(options.context, options.layers, options.heads, options.width))
+        self._device = torch.device(options.device)
+        self.model = GPT(Shape(options.context, options.layers, options.heads, options.width)).to(self._device)
 
     def backward(self) -> int:
         """Gradients of a new batch; gives its tokens."""
-        inputs, targets = self.data.batch(self._batch)
+        inputs, targets = (tensor.to(self._device) for tensor in self.data.batch(self._batch))
         loss_of(self.model, inputs, targets).backward()
         return inputs.numel()
 
     @torch.no_grad()
     def held_out_loss(self) -> float:
-        return loss_of(self.model, *self.data.held_out(EVALUATION_WINDOWS)).item()
+        inputs, targets = (tensor.to(self._device) for tensor in self.data.held_out(EVALUATION_WINDOWS))
+        return loss_of(self.model, inputs, targets).item()
 
 
 def run_here(options: argparse.Namespace, script: str, unit: str, command: Optional[list[str]] = None) -> None:
@@ -87,7 +91,12 @@ def run_here(options: argparse.Namespace, script: str, unit: str, command: Optio
     if options.churn > 0:
         events = []
     results: list[dict[str, Any]] = LocalRun(
-        [*(command or [sys.executable]), script, *sys.argv[1:]], options.peers, events, options.churn, options.limit
+        [*(command or [sys.executable]), script, *sys.argv[1:]],
+        options.peers,
+        events,
+        options.churn,
+        options.limit,
+        [["--device", "cpu"]] * options.cpu_peers,
     ).run()
     if options.results is not None:
         options.results.write_text(json.dumps(results))

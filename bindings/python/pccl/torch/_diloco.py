@@ -85,7 +85,7 @@ class DiLoCo:
 
     Args:
         model: parameters that require gradients are trained together, of any type on any device; what is kept and
-            exchanged of them is float32 (float64 of float64) in host memory. DTensors (FSDP2): their local shards, see
+            exchanged of them is float32 (float64 of float64), see ``offload``. DTensors (FSDP2): their local shards, see
             ``ranks_per_replica``. Buffers are averaged once a round (integers up to 2^53, rounded); those that are not
             persistent, and parameters that require no gradient, are the peer's own: give all peers the same.
         inner_optimizer: the peer's own; its state is neither exchanged nor touched.
@@ -103,6 +103,9 @@ class DiLoCo:
             machine) is overwritten. 0: none.
         rejoin: whether a peer that was removed from the run (it was frozen or cut off) comes back as a newcomer;
             otherwise `step` raises. So it does in a grid: the replica's other ranks work in step with this one.
+        offload: what is kept and exchanged is in pinned host memory. Else it is on the GPU of the parameters: three times
+            their number in float32, with ``overlap`` five times, and once more for an all-reduce that a lost peer may fail. In
+            host memory anyway where libpccl is built without CUDA, or the parameters are on several devices. Peers may differ.
         checkpoint: a `state_dict` to go on from, for the first peers of a run; the others take over theirs.
         on_round: called with a `RoundReport` after each round.
 
@@ -128,6 +131,7 @@ class DiLoCo:
         ranks_per_replica: int = 1,
         verify_every: int = 10,
         rejoin: bool = True,
+        offload: bool = False,
         checkpoint: Optional[dict[str, Any]] = None,
         on_round: Optional[Callable[[RoundReport], None]] = None,
     ) -> None:
@@ -144,7 +148,7 @@ class DiLoCo:
         self._overlap = overlap
 
         outer_step = OuterStep(outer_lr, outer_momentum, nesterov)
-        self._outer = OuterModel(model, outer_step, ahead=overlap)
+        self._outer = OuterModel(model, outer_step, ahead=overlap, on_host=offload)
         require(self._outer.parameters.numel() > 0, "the model has no parameter that requires a gradient")
         self._change = self._outer.new_change()
         self._spare = self._outer.new_change() if overlap else None  # measured while the other one is in flight

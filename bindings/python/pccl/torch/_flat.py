@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 
+from pccl._cuda import has_support
 from pccl._errors import require
 
 Named = Iterable[tuple[str, torch.Tensor]]
@@ -27,13 +29,26 @@ def persistent_buffers(model: torch.nn.Module) -> list[str]:
     return [name for name, _ in model.named_buffers() if name not in caches]
 
 
-class FlatTensors:
-    """Copies in host memory of named tensors, in one long tensor per type: float64 of float64 and integers, else float32.
+def stays_in_place(tensor: torch.Tensor) -> bool:
+    """Whether libpccl takes it where it is: in host memory, or on a GPU by a build with CUDA support."""
+    return tensor.device.type == "cpu" or (
+        tensor.device.type == "cuda" and has_support() and torch.version.hip is None
+    )
 
-    The named ones are views: what is written to the long tensors is seen there.
+
+class FlatTensors:
+    """Copies of named tensors, in one long tensor per type: float64 of float64 and integers, else float32.
+
+    On the GPU that all of them are on, if libpccl reduces there, else in host memory; laid out alike on all peers. The
+    named ones are views: what is written to the long tensors is seen there.
+
+    Args:
+        on_host: in any case.
     """
 
-    def __init__(self, like: Named) -> None:
+    def __init__(self, like: Named, *, on_host: bool = False) -> None:
+        like = list(like)
+        where = _where(like, on_host)
         shapes = {name: (local(tensor).shape, _type_of_copy(local(tensor))) for name, tensor in like}
         self.long: list[torch.Tensor] = []
         self.views: dict[str, torch.Tensor] = {}
@@ -41,7 +56,7 @@ class FlatTensors:
             of_type = {name: shape for name, (shape, wanted) in shapes.items() if wanted == dtype}
             if not of_type:
                 continue
-            flat = torch.zeros(sum(shape.numel() for shape in of_type.values()), dtype=dtype)
+            flat = torch.zeros(sum(shape.numel() for shape in of_type.values()), dtype=dtype, **where)
             self.long.append(flat)
             begin = 0
             for name, shape in of_type.items():
@@ -82,6 +97,15 @@ class FlatTensors:
     def named(self, prefix: str) -> Iterator[tuple[str, torch.Tensor]]:
         for name, view in self.views.items():
             yield f"{prefix}/{name}", view
+
+
+def _where(like: Named, on_host: bool) -> dict[str, Any]:
+    """Options of torch.zeros."""
+    locals_ = {own.device: own for own in (local(tensor) for _, tensor in like)}
+    if len(locals_) == 1 and not on_host and all(map(stays_in_place, locals_.values())):
+        return {"device": next(iter(locals_))}
+    # Pinned, GPUs copy to it and from it at their full speed.
+    return {"pin_memory": any(device.type == "cuda" for device in locals_) and torch.cuda.is_available()}
 
 
 def _type_of_copy(tensor: torch.Tensor) -> torch.dtype:

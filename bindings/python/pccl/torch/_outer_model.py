@@ -19,9 +19,9 @@ class Change:
     ``weight`` is 0 of a peer that has done no steps, else 1.
     """
 
-    def __init__(self, parameters: Named, buffers: Named) -> None:
-        self.parameters = FlatTensors(parameters)
-        self.buffers = FlatTensors(buffers)
+    def __init__(self, parameters: Named, buffers: Named, *, on_host: bool = False) -> None:
+        self.parameters = FlatTensors(parameters, on_host=on_host)
+        self.buffers = FlatTensors(buffers, on_host=on_host)
         self.weight = 0.0
 
     def forget(self) -> None:
@@ -33,29 +33,33 @@ class Change:
 class OuterModel:
     """Outer parameters and their velocity, and the buffers (running means and the like), which are merely averaged.
 
-    In host memory; the model itself is the peer's own between two rounds.
+    Where `FlatTensors` are; the model itself is the peer's own between two rounds.
 
     Args:
         ahead: whether `hand_out` may give the model more than the outer one; takes memory for where it began.
+        on_host: as of `FlatTensors`.
     """
 
-    def __init__(self, model: torch.nn.Module, step: OuterStep, *, ahead: bool) -> None:
+    def __init__(self, model: torch.nn.Module, step: OuterStep, *, ahead: bool, on_host: bool = False) -> None:
         self._model = model
         self._step = step
         # Those of now: later ones are the peer's own, and one that is frozen later only has no change any more.
         self._parameter_names = [name for name, p in model.named_parameters() if p.requires_grad]
         self._buffer_names = persistent_buffers(model)
-        self.parameters = FlatTensors(self._own_parameters())
-        self.velocity = FlatTensors(self._own_parameters())
-        self.buffers = FlatTensors(self._own_buffers())
+        self._on_host = on_host
+        self.parameters = FlatTensors(self._own_parameters(), on_host=on_host)
+        self.velocity = FlatTensors(self._own_parameters(), on_host=on_host)
+        self.buffers = FlatTensors(self._own_buffers(), on_host=on_host)
         self.parameters.copy_from(self._own_parameters())
         self.buffers.copy_from(self._own_buffers())
         # Where the model began after the last hand_out.
-        self._start_parameters = FlatTensors(self._own_parameters()) if ahead else self.parameters
-        self._start_buffers = FlatTensors(self._own_buffers()) if ahead else self.buffers
+        self._start_parameters, self._start_buffers = self.parameters, self.buffers
+        if ahead:
+            self._start_parameters = FlatTensors(self._own_parameters(), on_host=on_host)
+            self._start_buffers = FlatTensors(self._own_buffers(), on_host=on_host)
 
     def new_change(self) -> Change:
-        return Change(self._own_parameters(), self._own_buffers())
+        return Change(self._own_parameters(), self._own_buffers(), on_host=self._on_host)
 
     def measure(self, change: Change) -> None:
         """How far the model has gone since `hand_out`."""
@@ -92,11 +96,11 @@ class OuterModel:
         """SHA-256 of the outer parameters' bits."""
         digest = hashlib.sha256()
         for flat in self.parameters.long:
-            digest.update(flat.view(torch.uint8).numpy())
+            digest.update(flat.cpu().view(torch.uint8).numpy())
         return digest.hexdigest()
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: tensor.clone() for name, tensor in self.shared_tensors()}
+        return {name: tensor.to("cpu", copy=True) for name, tensor in self.shared_tensors()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name, tensor in self.shared_tensors():

@@ -31,8 +31,10 @@ class OuterStep:
     def apply(self, parameters: torch.Tensor, velocity: torch.Tensor, gradient: torch.Tensor) -> None:
         """Changes all three; the gradient is scratch afterwards.
 
-        Each line rounds each element once. A fused multiply-add, which some processors have and others do not, would
-        round differently.
+        Each line rounds each element once, so CPUs and GPUs agree on every bit. A fused multiply-add, which some have and
+        others do not, would round differently. So no ``alpha`` and no addcmul_: CUDA's add computes self + alpha other
+        in one rounding, which is exact for the 1 and -1 of add_ and sub_ here, and for no other number. And no division by
+        a number: on CUDA that is a product with its reciprocal. (NaN is the exception: GPUs have one, CPUs keep which.)
         """
         velocity.mul_(self.momentum)
         velocity.add_(gradient)

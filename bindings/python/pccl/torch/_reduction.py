@@ -12,6 +12,7 @@ from pccl._descriptors import QuantizationOptions
 from pccl._enums import ReduceOp
 from pccl.torch._outer_model import Change
 from pccl.torch._seat import Seat, Traffic
+from pccl.torch._side_streams import SideStreams
 
 # Names of the all-reduces, the same on all peers.
 WEIGHT_TAG, FIRST_TENSOR_TAG = 1, 2
@@ -24,6 +25,8 @@ class Averaging:
         self._seat = seat
         self._quantization = quantization
         self._feedbacks = [ErrorFeedback(flat.numel()) if feedback else None for flat in like.parameters.long]
+        self.streams = SideStreams([*like.parameters.long, *like.buffers.long])
+        """For an averaging on a thread of its own."""
 
     def of_all(self, change: Change) -> Traffic:
         """Every peer counts alike."""
@@ -50,7 +53,7 @@ class Averaging:
                 reduced = self._seat.reduce(flat, ReduceOp.SUM, tag, *how)
                 total.retries += reduced is None
             total.add(reduced)
-            flat.div_(weight)
+            flat.div_(weight.to(flat))  # by a tensor: CUDA divides by a number in another way than CPUs
         change.weight = 1.0
         return total
 
@@ -61,7 +64,11 @@ class Averaging:
 
 class InBackground:
     """One averaging beside the inner steps, and the question whether newcomers wait. The thread that waits gets what it has
-    raised."""
+    raised.
+
+    On GPUs it comes after what the thread that starts it has put into its current stream, and before what the thread that
+    waits for it puts into its own then.
+    """
 
     def __init__(self, seat: Seat, averaging: Averaging, change: Change) -> None:
         self._seat = seat
@@ -73,11 +80,12 @@ class InBackground:
         self._thread = threading.Thread(target=self._run, name="pccl-averaging", daemon=True)
 
     def start(self) -> None:
+        self._averaging.streams.follow()
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            with torch.no_grad():
+            with torch.no_grad(), self._averaging.streams.entered():
                 traffic = self._averaging.of_those_with_weight(self._change)
             self._outcome = traffic, self._seat.peers_pending()
         except BaseException as error:  # handed over
@@ -85,6 +93,7 @@ class InBackground:
 
     def wait(self) -> tuple[Traffic, bool]:
         self._thread.join()
+        self._averaging.streams.lead()
         if self._error is not None:
             raise self._error
         return self._outcome
@@ -94,3 +103,4 @@ class InBackground:
         self._seat.communicator.close()
         if self._thread.ident is not None:
             self._thread.join()
+        self._averaging.streams.lead()

@@ -55,6 +55,7 @@ class Seat:
     def __init__(self, communicator: Communicator, ranks_per_replica: int = 1) -> None:
         require_whole(ranks_per_replica, "ranks_per_replica", 1)
         self.communicator = communicator
+        communicator.set_stream()  # torch's current one: that is where the tensors are written
         self.ranks_per_replica = ranks_per_replica
         self._was_in = False
         self.admitted = 0

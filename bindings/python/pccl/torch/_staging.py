@@ -1,10 +1,10 @@
-"""Tensors in the form in which libpccl shares them: contiguous, in host memory, of a type that it knows."""
+"""Tensors in the form in which libpccl shares them: contiguous, where it takes them, of a type that it knows."""
 
 from __future__ import annotations
 
 import torch
 
-from pccl.torch._flat import Named, local
+from pccl.torch._flat import Named, local, stays_in_place
 
 
 class Staging:
@@ -21,8 +21,9 @@ class Staging:
             own = local(tensor)
             if own.dtype.itemsize == 1:
                 own = own.view(torch.uint8)  # bool and eight-bit floats
-            if copy_all or own.device.type != "cpu" or not own.is_contiguous():
-                entry = own.to("cpu", copy=True, memory_format=torch.contiguous_format)
+            if copy_all or not stays_in_place(own) or not own.is_contiguous():
+                device = own.device if stays_in_place(own) else "cpu"
+                entry = own.to(device, copy=True, memory_format=torch.contiguous_format)
                 self._copies.append((own, entry))
             else:
                 entry = own

@@ -236,6 +236,17 @@ def test_set_stream_after_close():
         communicator.set_stream(3)
 
 
+def test_attach_local_without_nccl():
+    communicator = Communicator("127.0.0.1:1")
+    communicator.attach_local(None)
+    with pytest.raises(pccl.PCCLError, match="pcclCommAttachLocal .*(CUDA|NCCL)"):
+        communicator.attach_local(0x1234)
+    assert communicator._local is None
+    communicator.renew()
+    with pytest.raises(ValueError, match="local"):
+        communicator.attach_local(-1)
+
+
 # ---- torch
 
 

@@ -102,6 +102,7 @@ class Communicator:
         self._connected = False
         self._cohort: Optional[tuple[int, int]] = None
         self._stream: Optional[int] = None  # by the application's wish; None: that of each tensor
+        self._local: Optional[int] = None  # ncclComm_t
         self._native = _loader.core.Communicator(*self._seat)
         # Tensors of ops in flight, by tag: their bytes are in use until the op has been awaited.
         self._in_flight: dict[int, tuple[Any, ...]] = {}
@@ -122,6 +123,8 @@ class Communicator:
             self.set_cohort(*self._cohort)
         if self._stream is not None:
             self.set_stream(self._stream)
+        if self._local is not None:
+            self.attach_local(self._local)
 
     def set_cohort(self, cohort: int, size: int) -> None:
         """Before `connect`: this peer is let in together with ``size`` - 1 others that name the same cohort, in whatever
@@ -146,6 +149,19 @@ class Communicator:
         wish = None if stream is None else _streams.handle_of(stream)
         self._check(self._native.set_stream(wish or _streams.DEFAULT), "pcclSetStream")
         self._stream = wish
+
+    def attach_local(self, local: Optional[int]) -> None:
+        """All-reduces of GPU memory become hierarchical: NCCL inside this host, PCCL between hosts (docs/nccl.md;
+        `pccl.torch.attach_local` does it for a torch.distributed group). All ranks of the host call the same ones in the
+        same order.
+
+        Args:
+            local: the ``ncclComm_t`` of the GPUs of this host, whose rank i is in peer group i; it lives until another one
+                or None is attached, or `close`. None: no longer.
+        """
+        value = _unsigned(local or 0, 64, "local")
+        self._check(self._native.attach_local(value, self._stream or _streams.DEFAULT), "pcclCommAttachLocal")
+        self._local = value or None
 
     def is_connected(self) -> bool:
         """Whether `connect` has returned and `close` has not been called. A peer that was removed from the run does not

@@ -81,6 +81,10 @@ int Communicator::set_stream(std::uintptr_t stream) {
   return pcclSetStream(handle_, pointer(stream));
 }
 
+int Communicator::attach_local(std::uintptr_t local, std::uintptr_t stream) {
+  return pcclCommAttachLocal(handle_, static_cast<ncclComm*>(pointer(local)), pointer(stream));
+}
+
 std::tuple<int, int> Communicator::attribute(int which) const {
   int value = 0;
   const pcclResult_t result = pcclGetAttribute(handle_, enum_of<pcclAttribute_t>(which), &value);
@@ -198,6 +202,7 @@ void bind_communicator(py::module_& module) {
       .def("connect", &Communicator::connect)
       .def("set_cohort", &Communicator::set_cohort)
       .def("set_stream", &Communicator::set_stream)
+      .def("attach_local", &Communicator::attach_local)
       .def("attribute", &Communicator::attribute)
       .def("update_topology", &Communicator::update_topology)
       .def("are_peers_pending", &Communicator::are_peers_pending)

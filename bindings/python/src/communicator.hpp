@@ -39,6 +39,7 @@ class Communicator {
   int connect();
   int set_cohort(std::uint64_t cohort, std::uint32_t size);
   int set_stream(std::uintptr_t stream);  // cudaStream_t
+  int attach_local(std::uintptr_t local, std::uintptr_t stream);  // ncclComm_t, cudaStream_t
   std::tuple<int, int> attribute(int which) const;
   int update_topology();
   std::tuple<int, bool> are_peers_pending();

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import pccl.torch
 from pccl._enums import ReduceOp
 from pccl.torch import _flat
 from pccl.torch._flat import FlatTensors
@@ -322,3 +323,54 @@ def test_training_loops_use_torch_s_streams():
     communicator.set_stream(5)
     Seat(communicator)
     assert communicator._stream is None
+
+
+# ---- NCCL inside a host
+
+
+class NcclBackend:
+    def _comm_ptr(self):
+        return 0x1234
+
+
+class OlderBackend:
+    pass
+
+
+@pytest.fixture
+def nccl_group(monkeypatch):
+    """A process group whose collectives are noted, on a machine without a GPU."""
+
+    class Group:
+        backend = NcclBackend()
+        asked = []
+
+        def _get_backend(self, device):
+            self.asked.append(device)
+            return self.backend
+
+    group = Group()
+    reduced = []
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
+    monkeypatch.setattr(torch, "zeros", lambda *shape, device: ("zeros", device))
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor, group: reduced.append((tensor, group)))
+    group.reduced = reduced
+    return group
+
+
+def test_attach_local_gives_the_communicator_of_the_group(nccl_group):
+    attached = []
+
+    class Communicator:
+        attach_local = staticmethod(attached.append)
+
+    pccl.torch.attach_local(Communicator(), nccl_group)
+    assert attached == [0x1234]
+    assert nccl_group.asked == [torch.device("cuda", 3)]
+    assert nccl_group.reduced == [(("zeros", torch.device("cuda", 3)), nccl_group)]  # which makes it
+
+
+def test_attach_local_needs_a_backend_that_tells(nccl_group):
+    nccl_group.backend = OlderBackend()
+    with pytest.raises(RuntimeError, match="OlderBackend of torch .* does not tell its NCCL communicator"):
+        pccl.torch.attach_local(None, nccl_group)

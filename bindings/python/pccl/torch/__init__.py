@@ -7,7 +7,7 @@ newcomers, hands them the state, and goes on among those who remain when a peer 
 
 from pccl.torch._average_gradients import AverageGradients, StepReport
 from pccl.torch._diloco import DiLoCo, RoundReport
-from pccl.torch._fsdp import shard_communicator, wait_for_complete_grid
+from pccl.torch._fsdp import attach_local, shard_communicator, wait_for_complete_grid
 from pccl.torch._quantization import quantization_options
 from pccl.torch._seat import RemovedFromRun
 
@@ -17,6 +17,7 @@ __all__ = [
     "RemovedFromRun",
     "RoundReport",
     "StepReport",
+    "attach_local",
     "quantization_options",
     "shard_communicator",
     "wait_for_complete_grid",

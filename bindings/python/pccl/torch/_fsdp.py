@@ -1,5 +1,5 @@
-"""FSDP2 beside PCCL: a replica is sharded over the ranks of one torch.distributed job; ranks that hold the same shard in
-different replicas are one peer group."""
+"""FSDP2, and NCCL, beside PCCL: a replica is the ranks of one torch.distributed job, and the ranks that hold the same
+shard in different replicas are one peer group."""
 
 from __future__ import annotations
 
@@ -26,6 +26,31 @@ def shard_communicator(address: str, replica: Any = None) -> Communicator:
     communicator = Communicator(address, peer_group=distributed.get_rank(replica))
     communicator.set_cohort(cohort[0], distributed.get_world_size(replica))
     return communicator
+
+
+def attach_local(communicator: Communicator, group: Any = None) -> None:
+    """All-reduces of CUDA tensors over all GPUs of all hosts: NCCL inside this host, PCCL between the hosts, each rank of
+    the host with its shard of the tensor (docs/nccl.md). For a communicator of `shard_communicator` over the same group.
+    Collective over the group; so is from now on every all-reduce of the communicator, and torch uses the group for nothing
+    else while one is inside.
+
+    Args:
+        group: a torch.distributed process group of this host with the backend nccl, one GPU a rank; default: all ranks.
+
+    Raises:
+        RuntimeError: the group has no NCCL communicator on the current GPU.
+        PCCLError: as pcclCommAttachLocal.
+    """
+    import torch
+    from torch import distributed
+
+    device = torch.device("cuda", torch.cuda.current_device())
+    distributed.all_reduce(torch.zeros(1, device=device), group=group)  # torch makes its communicators when they are used
+    backend = (distributed.group.WORLD if group is None else group)._get_backend(device)
+    pointer = getattr(backend, "_comm_ptr", None)
+    if pointer is None:
+        raise RuntimeError(f"a {type(backend).__name__} of torch {torch.__version__} does not tell its NCCL communicator")
+    communicator.attach_local(pointer())
 
 
 def wait_for_complete_grid(communicator: Communicator, ranks_per_replica: int) -> None:

@@ -70,7 +70,10 @@ check cuda_perf build/gpu/benchmarks/cuda_perf
 check all_reduce build/gpu/benchmarks/cuda_all_reduce --json "$out/cuda_all_reduce.jsonl"
 check state_sync build/gpu/benchmarks/cuda_state_sync --json "$out/cuda_state_sync.jsonl"
 if cmake --build build/gpu --target pccl_python > "$out/python_build.log" 2>&1 && python3 -c 'import torch, pytest' 2> /dev/null; then
-  check python env PYTHONPATH="$PWD/build/gpu/bindings/python:${PYTHONPATH:-}" OMP_NUM_THREADS=1 python3 -m pytest -q -p no:cacheprovider tests/python/cuda
+  check python env PYTHONPATH="$PWD/build/gpu/bindings/python:${PYTHONPATH:-}" OMP_NUM_THREADS=1 python3 -m pytest -q -p no:cacheprovider tests/python/cuda \
+    tests/python/test_gpu_operands.py tests/python/torch/test_on_gpus.py
+  check fsdp_diloco env PYTHONPATH="$PWD/build/gpu/bindings/python:${PYTHONPATH:-}" OMP_NUM_THREADS=1 \
+    python3 examples/python/fsdp_diloco_gpt.py --device cuda --cpu-peers 1
 else
   echo "python: no bindings, torch or pytest here: left out" | tee -a "$out/summary.txt"
 fi

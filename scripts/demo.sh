@@ -21,7 +21,9 @@ scripts/setup.sh
 scripts/python_env.sh
 
 say "building"
-quietly cmake --preset release -DPCCL_BUILD_PYTHON=ON
+cuda=AUTO
+nvidia-smi -L > /dev/null 2>&1 || cuda=OFF # where no GPU is, minutes of nvcc would be for nothing
+quietly cmake --preset release -DPCCL_BUILD_PYTHON=ON -DPCCL_BUILD_CUDA_SUPPORT=$cuda
 cmake --build "$build_dir" --parallel --target pccl_python
 
 say "training a small GPT with three peers; pseudo-gradients travel as 8-bit codes"

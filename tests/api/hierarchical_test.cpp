@@ -4,6 +4,7 @@
 #include "api/hierarchical.hpp"
 
 #include <gtest/gtest.h>
+#include <algorithm>
 
 #include <condition_variable>
 #include <cstring>
@@ -87,11 +88,13 @@ class Group {
         kernels::on_host::reduce(first.op, first.type, first.receive, first.receive, request.send,
                                  first.count);
     }
+    const std::size_t bytes = first.count * size_of(first.type);  // of no bytes there is no address
     for (const ReduceRequest& request : all)
       if (!outcome_.ok())
-        std::memset(request.receive, 0x77, request.count * size_of(request.type));
+        std::fill_n(static_cast<std::byte*>(request.receive), bytes, std::byte{0x77});
       else if (&request != &all.front())
-        std::memcpy(request.receive, first.receive, first.count * size_of(first.type));
+        std::copy_n(static_cast<const std::byte*>(first.receive), bytes,
+                    static_cast<std::byte*>(request.receive));
   }
 
   const std::size_t hosts_;

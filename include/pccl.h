@@ -411,7 +411,8 @@ PCCL_EXPORT pcclResult_t pcclCommAttachLocal(pcclComm_t *communicator, struct nc
  * bits. Both buffers of an op are in memory of the same GPU, aligned to their elements, or both on the host.
  *   order    The library reads and writes them in streams of its own, after the work that the application has put
  *            into its stream before the call: see pcclSetStream. When a blocking call or pcclAwaitAsyncReduce has
- *            returned, the result is there for any stream. Asynchronous calls do not wait for the GPU.
+ *            returned, the result is there for any stream. Asynchronous calls do not wait for the GPU, but for the
+ *            first of a type, operation or quantization: CUDA loads its kernels then.
  *   memory   1 MiB on the GPU per op in flight; of an in-place op as much again as the buffer, kept for the next op
  *            up to 1 GiB; pinned blocks of the host, as many as are under way at once, kept.
  *   managed  memory and host memory that is registered or pinned count as the host's. Managed memory is used after

@@ -14,14 +14,22 @@ DeviceRing::DeviceRing(const plan::RingSchedule& schedule, const Operand& operan
     : RingOp(schedule, operand),
       pinned_(pinned),
       mailbox_(std::make_shared<Mailbox>()),
+      news_(std::move(news)),
       being_taken_in_(schedule.positions()),
       sent_on_(schedule.positions()) {
-  mailbox_->news = std::move(news);
-  stage_ahead();
+  workspace().gate->tell_when_open(news_);
+  if (workspace().gate->is_open()) begin();
 }
 
 DeviceRing::~DeviceRing() {
-  if (operand_.workspace) workspace().wait();
+  if (operand_.workspace && begun_) workspace().wait();
+}
+
+void DeviceRing::begin() {
+  begun_ = true;
+  stage_ahead();
+  for (const std::uint32_t position : early_) take_in(position);
+  early_.clear();
 }
 
 device::Queue& DeviceRing::queue_of(std::uint32_t position) const {
@@ -91,6 +99,13 @@ std::span<std::byte> DeviceRing::destination(std::uint32_t position) {
 }
 
 void DeviceRing::has_arrived(std::uint32_t position) {
+  if (begun_)
+    take_in(position);
+  else
+    early_.push_back(position);
+}
+
+void DeviceRing::take_in(std::uint32_t position) {
   if (schedule_.pairwise() && in_place())
     for (; next_stage_ <= position; ++next_stage_) stage(next_stage_);
   device::Queue& queue = queue_of(position);
@@ -172,17 +187,22 @@ void DeviceRing::decode(device::Queue& queue, const plan::Range& range, std::byt
 
 void DeviceRing::end_line(device::Queue& queue, Line line, std::uint32_t position) {
   ++lines_;
-  queue.then([mailbox = mailbox_, line, position] {
+  queue.then([mailbox = mailbox_, news = news_, line, position] {
     {
       const std::lock_guard guard(mailbox->mutex);
       mailbox->ended.push_back({line, position});
     }
-    mailbox->news();
+    news();
   });
 }
 
 // Of a queue in which something has gone wrong all lines end: what they leave is not to be used.
 bool DeviceRing::collect() {
+  if (!begun_) {
+    if (!workspace().gate->is_open() || !workspace().failure().empty()) return false;
+    begin();
+    return true;
+  }
   std::vector<Ended> ended;
   {
     const std::lock_guard guard(mailbox_->mutex);
@@ -231,6 +251,7 @@ void DeviceRing::save(device::Queue& queue, std::byte* at, std::byte* copy, std:
 
 // Nothing of a broken GPU can be brought back.
 void DeviceRing::roll_back() {
+  if (!begun_) return;
   workspace().wait();
   device::Queue& queue = *workspace().queues.front();
   for (const Saved& saved : saved_) queue.copy(saved.at, saved.copy, saved.bytes);

@@ -1,7 +1,8 @@
 // A ring all-reduce in memory of a GPU. Segments lie in pinned blocks of the host while they
 // travel, and the GPU works on them in queues of its own: what is put into a queue for a segment is
 // a straight line of copies and kernels, and collect() takes note of the ends of these lines. Lines
-// of different segments go on at once, in the four queues of the workspace.
+// of different segments go on at once, in the four queues of the workspace. Nothing begins before
+// the application's work has ended (device/workspace.hpp); what comes earlier waits in its block.
 //
 //   to send the input   [encode] -> to the block
 //   reducing            block -> reduce with the input [decode, reduce, encode] -> block
@@ -41,6 +42,7 @@ class DeviceRing final : public RingOp {
   void expect_in(std::uint32_t position, BlockPool::Block block) override;
   std::span<std::byte> destination(std::uint32_t position) override;
   std::size_t absorb(std::uint32_t, std::size_t, std::span<const std::byte>) override { return 0; }
+  bool input_is_here() const override { return begun_; }
   bool collect() override;
   std::string failure() override { return workspace().check(); }
   void roll_back() override;
@@ -55,7 +57,6 @@ class DeviceRing final : public RingOp {
   struct Mailbox {  // of the runtime's threads
     std::mutex mutex;
     std::vector<Ended> ended;
-    std::function<void()> news;
   };
   struct Staged {
     BlockPool::Block block;
@@ -73,8 +74,10 @@ class DeviceRing final : public RingOp {
   bool is_done() const override { return lines_ == 0; }
   std::size_t blocks_in_use() const override { return pinned_.blocks_in_use(); }
 
+  void begin();
   void stage_ahead();
   void stage(std::uint32_t position);
+  void take_in(std::uint32_t position);
   void reduce(device::Queue& queue, std::byte* scratch, std::uint32_t position);
   void gather(device::Queue& queue, std::byte* scratch, std::uint32_t position);
   void encode(device::Queue& queue, std::byte* segment, const plan::Range& range, bool has_come,
@@ -92,8 +95,11 @@ class DeviceRing final : public RingOp {
 
   BlockPool& pinned_;
   std::shared_ptr<Mailbox> mailbox_;
-  std::size_t lines_ = 0;         // that have not ended
-  std::uint32_t next_stage_ = 0;  // positions below are staged, or of a later step
+  std::function<void()> news_;
+  bool begun_ = false;                // the application's work has ended
+  std::vector<std::uint32_t> early_;  // positions that have come before that
+  std::size_t lines_ = 0;             // that have not ended
+  std::uint32_t next_stage_ = 0;      // positions below are staged, or of a later step
   std::unordered_map<std::uint32_t, Staged> staged_;            // not sent yet
   std::unordered_map<std::uint32_t, BlockPool::Block> blocks_;  // arriving, worked on or held
   std::vector<bool> being_taken_in_;                            // by position

@@ -20,17 +20,24 @@ class DeviceStar {
   static_assert(limits::star_bytes <= limits::segment_bytes);
 
   // `operand` has a workspace and `bytes`, no more than limits::star_bytes. `news` is called on any
-  // thread when the answer to input_is_here() or is_written() changes.
+  // thread when go_on() has something to do, or the answer to the questions changes.
   DeviceStar(const Operand& operand, std::size_t bytes, BlockPool& pinned,
              std::function<void()> news)
       : operand_(operand), bytes_(bytes), block_(pinned.take()), news_(std::move(news)) {
-    queue().copy(block_.data(), operand_.send, bytes_);
-    then(Stage::here);
+    operand_.workspace->gate->tell_when_open(news_);
+    go_on();
   }
   ~DeviceStar() { wait(); }
   DeviceStar(const DeviceStar&) = delete;
   DeviceStar& operator=(const DeviceStar&) = delete;
 
+  // The input is fetched once the application's work has ended.
+  void go_on() {
+    if (begun_ || !operand_.workspace->gate->is_open()) return;
+    begun_ = true;
+    queue().copy(block_.data(), operand_.send, bytes_);
+    then(Stage::here);
+  }
   bool input_is_here() const { return *stage_ >= Stage::here; }
   std::span<const std::byte> input() const { return {block_.data(), bytes_}; }
   // Once the input is here: as many bytes.
@@ -42,7 +49,9 @@ class DeviceStar {
   bool is_written() const { return *stage_ == Stage::written; }
 
   std::string failure() const { return operand_.workspace->check(); }
-  void wait() const { operand_.workspace->wait(); }  // any thread, when the op has ended
+  void wait() const {  // any thread, when the op has ended
+    if (begun_) operand_.workspace->wait();
+  }
 
  private:
   enum class Stage : std::uint8_t { on_gpu, here, written };
@@ -59,6 +68,7 @@ class DeviceStar {
   std::size_t bytes_;
   BlockPool::Block block_;
   std::function<void()> news_;
+  bool begun_ = false;
   std::shared_ptr<std::atomic<Stage>> stage_ = std::make_shared<std::atomic<Stage>>(Stage::on_gpu);
 };
 

@@ -34,7 +34,8 @@ std::shared_ptr<RingOp> Exchange::start(const OpKey& key, const plan::RingSchedu
   note_launch(key);
   Op& op = ops_[key];
   if (operand.workspace)
-    op.reduce = std::make_shared<DeviceRing>(schedule, operand, pinned(), on_gpu_news_);
+    op.reduce =
+        std::make_shared<DeviceRing>(schedule, operand, pinned(*operand.workspace), on_gpu_news_);
   else
     op.reduce = std::make_shared<RingAllReduce>(schedule, operand, scratch_, rollback_);
   const auto reduce = op.reduce;
@@ -59,8 +60,9 @@ bool Exchange::has_to_wait(const RingOp& reduce) const {
   return reduce.fills_short_link() && std::ranges::any_of(ops_, [&](const auto& entry) {
            const Op& other = entry.second;
            const std::uint64_t left = other.reduce->bytes_to_claim();
-           return !other.waits && other.reduce->fills_short_link() && left > 0 &&
-                  left <= reduce.bytes_to_claim() && other.reduce.get() != &reduce;
+           return !other.waits && other.reduce->input_is_here() &&
+                  other.reduce->fills_short_link() && left > 0 && left <= reduce.bytes_to_claim() &&
+                  other.reduce.get() != &reduce;
          });
 }
 
@@ -131,8 +133,8 @@ bool Exchange::launched(const OpKey& key) const {
 // ---- GPUs
 // ------------------------------------------------------------------------------------------------
 
-BlockPool& Exchange::pinned() {
-  if (!pinned_) pinned_.emplace(*device::runtime());
+BlockPool& Exchange::pinned(const device::Workspace& workspace) {
+  if (!pinned_) pinned_.emplace(workspace.gpu);
   return pinned_->pool;
 }
 

@@ -62,7 +62,8 @@ class Exchange {
   // ---- GPUs
   void collect();             // goes on with what they have done
   std::string gpu_failure();  // empty: nothing that they do for an op here has gone wrong
-  BlockPool& pinned();
+  BlockPool& pinned(const device::Workspace& workspace);  // blocks of the host for its GPU
+  std::size_t pinned_in_use() const { return pinned_ ? pinned_->pool.blocks_in_use() : 0; }
 
   // ---- the link to the next rank
   bool has_segment_to_send() const { return !sendable_.empty(); }
@@ -121,7 +122,7 @@ class Exchange {
   BlockPool scratch_{limits::rollback_pool_bytes / 16};
   BlockPool rollback_{limits::rollback_pool_bytes};
   struct Pinned {
-    explicit Pinned(device::Runtime& runtime) : blocks(runtime) {}
+    explicit Pinned(std::shared_ptr<device::Gpu> gpu) : blocks(std::move(gpu)) {}
     PinnedBlocks blocks;
     BlockPool pool{limits::shared_scratch_bytes, blocks};
   };

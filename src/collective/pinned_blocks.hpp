@@ -1,7 +1,9 @@
 // Blocks in memory of the host that GPUs copy from and to while the host does something else.
 #pragma once
 
+#include <memory>
 #include <unordered_map>
+#include <utility>
 
 #include "collective/block_pool.hpp"
 #include "device/host_memory.hpp"
@@ -10,10 +12,10 @@ namespace pccl::collective {
 
 class PinnedBlocks final : public BlockSource {
  public:
-  explicit PinnedBlocks(device::Runtime& runtime) : runtime_(runtime) {}
+  explicit PinnedBlocks(std::shared_ptr<device::Gpu> gpu) : gpu_(std::move(gpu)) {}
 
   std::byte* allocate() override {
-    device::HostMemory memory = device::host_memory(&runtime_, limits::segment_bytes);
+    device::HostMemory memory = device::host_memory(gpu_.get(), limits::segment_bytes);
     std::byte* const block = memory.get();
     blocks_.emplace(block, std::move(memory));
     return block;
@@ -21,7 +23,7 @@ class PinnedBlocks final : public BlockSource {
   void free(std::byte* block) override { blocks_.erase(block); }
 
  private:
-  device::Runtime& runtime_;
+  std::shared_ptr<device::Gpu> gpu_;
   std::unordered_map<std::byte*, device::HostMemory> blocks_;
 };
 

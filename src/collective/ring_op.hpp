@@ -75,6 +75,7 @@ class RingOp {
   std::uint32_t vital_limit() const;    // what it must be told: below it the ring could stand still
 
   // ---- work that somebody else does meanwhile
+  virtual bool input_is_here() const { return true; }  // else the application is still writing it
   virtual bool collect() { return false; }      // takes note of what has been done; false: nothing
   virtual std::string failure() { return {}; }  // why it cannot be done; then the op never finishes
 

@@ -41,6 +41,8 @@ void Gpu::forget_all() {
 
 Gpu::~Gpu() {
   idle_.clear();
+  busy_.clear();
+  broken_.clear();
   for (const auto& [bytes, data] : kept_memory_) runtime_.free(ordinal_, data);
 }
 
@@ -94,6 +96,11 @@ std::shared_ptr<Queue> Gpu::queue() {
   std::unique_ptr<Queue> queue;
   {
     const std::lock_guard guard(mutex_);
+    for (std::size_t i = busy_.size(); i-- > 0;) {
+      if (!busy_[i]->ended()) continue;
+      (busy_[i]->error() != 0 ? broken_ : idle_).push_back(std::move(busy_[i]));
+      busy_.erase(busy_.begin() + static_cast<std::ptrdiff_t>(i));
+    }
     if (!idle_.empty()) {
       queue = std::move(idle_.back());
       idle_.pop_back();
@@ -106,11 +113,12 @@ std::shared_ptr<Queue> Gpu::queue() {
           }};
 }
 
-// A stream in which something has gone wrong is not lent again.
 void Gpu::give_back(std::unique_ptr<Queue> queue) {
-  if (queue->wait() != 0) return;
+  if (!queue->lingers) queue->wait();
+  queue->lingers = false;
+  const bool ended = queue->ended();
   const std::lock_guard guard(mutex_);
-  idle_.push_back(std::move(queue));
+  (queue->error() != 0 ? broken_ : ended ? idle_ : busy_).push_back(std::move(queue));
 }
 
 }  // namespace pccl::device

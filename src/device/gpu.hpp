@@ -68,7 +68,8 @@ class Gpu : public std::enable_shared_from_this<Gpu> {
 
   // Throws Error where the GPU has no more of it. What it had is unspecified.
   Memory memory(std::size_t bytes);
-  // Idle, and nobody else's while it is held.
+  // Idle, and nobody else's while it is held. Who gives it back waits for its work, unless it may
+  // linger.
   std::shared_ptr<Queue> queue();
 
  private:
@@ -81,7 +82,8 @@ class Gpu : public std::enable_shared_from_this<Gpu> {
   std::mutex mutex_;
   std::multimap<std::size_t, std::byte*> kept_memory_;  // by its bytes
   std::size_t kept_bytes_ = 0;
-  std::vector<std::unique_ptr<Queue>> idle_;
+  std::vector<std::unique_ptr<Queue>> idle_, busy_;
+  std::vector<std::unique_ptr<Queue>> broken_;  // CUDA may still call what they were to call
 };
 
 }  // namespace pccl::device

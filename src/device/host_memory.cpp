@@ -3,7 +3,7 @@
 #include <bit>
 #include <map>
 #include <mutex>
-#include <utility>
+#include <tuple>
 
 namespace pccl::device {
 
@@ -12,7 +12,7 @@ namespace {
 // By who has pinned it, and its size.
 struct Kept {
   std::mutex mutex;
-  std::multimap<std::pair<Runtime*, std::size_t>, std::byte*> memory;
+  std::multimap<std::tuple<Runtime*, int, std::size_t>, std::byte*> memory;
 };
 Kept& kept() {
   static auto* const kept = new Kept;  // outlives CUDA at exit
@@ -27,26 +27,30 @@ void HostMemoryDeleter::operator()(std::byte* memory) const {
     return;
   }
   const std::lock_guard guard(kept().mutex);
-  kept().memory.emplace(std::pair{pinned_by, bytes}, memory);
+  kept().memory.emplace(std::tuple{pinned_by, gpu, bytes}, memory);
 }
 
-HostMemory host_memory(Runtime* runtime, std::size_t bytes) {
-  if (runtime == nullptr) return {new std::byte[bytes], HostMemoryDeleter{}};
+HostMemory host_memory(const Gpu* gpu, std::size_t bytes) {
+  if (gpu == nullptr) return {new std::byte[bytes], HostMemoryDeleter{}};
   bytes = std::bit_ceil(bytes);  // few sizes, so that what is kept is of use
+  const HostMemoryDeleter keep{&gpu->runtime(), gpu->ordinal(), bytes};
   {
     const std::lock_guard guard(kept().mutex);
-    if (auto found = kept().memory.extract({runtime, bytes}))
-      return {found.mapped(), HostMemoryDeleter{runtime, bytes}};
+    if (auto found = kept().memory.extract({keep.pinned_by, keep.gpu, bytes}))
+      return {found.mapped(), keep};
   }
   void* pinned = nullptr;
-  if (runtime->allocate_pinned(bytes, &pinned) == 0)
-    return {static_cast<std::byte*>(pinned), HostMemoryDeleter{runtime, bytes}};
+  if (gpu->runtime().allocate_pinned(gpu->ordinal(), bytes, &pinned) == 0)
+    return {static_cast<std::byte*>(pinned), keep};
   return {new std::byte[bytes], HostMemoryDeleter{}};
 }
 
 void unpin_what_is_kept() {
   const std::lock_guard guard(kept().mutex);
-  for (const auto& [of, memory] : kept().memory) of.first->free_pinned(memory);
+  for (const auto& [of, memory] : kept().memory) {
+    const auto& [runtime, gpu, bytes] = of;
+    runtime->free_pinned(gpu, memory);
+  }
   kept().memory.clear();
 }
 

@@ -4,22 +4,23 @@
 #include <cstddef>
 #include <memory>
 
-#include "device/runtime.hpp"
+#include "device/gpu.hpp"
 
 namespace pccl::device {
 
 struct HostMemoryDeleter {
   Runtime* pinned_by = nullptr;
+  int gpu = 0;
   std::size_t bytes = 0;
   void operator()(std::byte* memory) const;
 };
 using HostMemory = std::unique_ptr<std::byte[], HostMemoryDeleter>;
 
-// Pinned by the runtime, so that copies are fast and nobody waits for them. Ordinary memory for no
-// runtime, and where it pins no more: copies are slower then, and as right. Its content is
-// unspecified. What is given back is kept for the next who asks for as much: CUDA may wait for all
-// that its GPUs do before it unpins memory. Any thread.
-HostMemory host_memory(Runtime* runtime, std::size_t bytes);
+// Pinned for GPUs, of which this is one, so that copies are fast and nobody waits for them.
+// Ordinary memory for none, and where CUDA pins no more: copies are slower then, and as right. Its
+// content is unspecified. What is given back is kept for the next who asks for as much: CUDA may
+// wait for all that its GPUs do before it unpins memory. Any thread.
+HostMemory host_memory(const Gpu* gpu, std::size_t bytes);
 
 void unpin_what_is_kept();
 

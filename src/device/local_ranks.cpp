@@ -50,14 +50,16 @@ LocalRanks::LocalRanks(Nccl& nccl, ncclComm* comm, std::shared_ptr<Gpu> gpu, int
   queue_ = gpu_->queue();
   votes_on_gpu_ = gpu_->memory(sizeof(Votes));
   void* pinned = nullptr;
-  if (const int error = gpu_->runtime().allocate_pinned(2 * sizeof(Votes), &pinned); error != 0)
+  if (const int error =
+          gpu_->runtime().allocate_pinned(gpu_->ordinal(), 2 * sizeof(Votes), &pinned);
+      error != 0)
     throw Error(gpu_->runtime(), gpu_->ordinal(), "no pinned memory", error);
   votes_ = static_cast<Votes*>(pinned);
 }
 
 LocalRanks::~LocalRanks() {
   if (queue_->ended()) {
-    gpu_->runtime().free_pinned(votes_);
+    gpu_->runtime().free_pinned(gpu_->ordinal(), votes_);
     return;
   }
   // NCCL hangs in the stream and may yet write. To wait for it is to hang as well, so all of this

@@ -37,6 +37,8 @@ class Queue {
   int check();   // error(), of what the GPU has done by now as well
   bool ended();  // all of it has been carried out, or something has gone wrong; does not block
 
+  bool lingers = false;  // nobody waits for its work when it is given back: it touches nothing
+
   int error() const { return error_; }
   std::string why() const { return runtime_.describe(error_); }
   Runtime& runtime() const { return runtime_; }

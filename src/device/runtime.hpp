@@ -28,8 +28,9 @@ class Runtime {
 
   virtual int allocate(int gpu, std::size_t bytes, void** memory) = 0;
   virtual void free(int gpu, void* memory) = 0;
-  virtual int allocate_pinned(std::size_t bytes, void** memory) = 0;  // of the host
-  virtual void free_pinned(void* memory) = 0;
+  // Of the host, for all GPUs; this one is there already.
+  virtual int allocate_pinned(int gpu, std::size_t bytes, void** memory) = 0;
+  virtual void free_pinned(int gpu, void* memory) = 0;
 
   virtual int make_stream(int gpu, Stream* stream) = 0;
   virtual void destroy_stream(int gpu, Stream stream) = 0;

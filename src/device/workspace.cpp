@@ -3,15 +3,33 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <stdexcept>
+#include <thread>
 
+#include "base/interrupt_check.hpp"
 #include "base/limits.hpp"
+#include "base/time.hpp"
 
 namespace pccl::device {
 
 namespace {
 // Enough that copies in both directions and kernels of different segments go on at once.
 constexpr std::size_t most_queues = 4;
+
+constexpr Duration first_pause = std::chrono::microseconds(10);
+constexpr Duration longest_pause = std::chrono::milliseconds(1);
+
+Instant now() {
+  return std::chrono::steady_clock::now();
+}
+
 }  // namespace
+
+Workspace::~Workspace() {
+  if (gate->is_open()) return;
+  for (const auto& queue : queues) queue->lingers = true;  // it only waits for the application
+}
 
 std::string Workspace::failure() const {
   for (const auto& queue : queues)
@@ -41,20 +59,29 @@ std::shared_ptr<Workspace> make_workspace(int gpu, Stream application,
   made->blocks = made->gpu->memory(queues * limits::segment_bytes);
   made->way_back = made->gpu->memory(needs.way_back_bytes);
   made->residual_way_back = made->gpu->memory(needs.residual_bytes);
-  for (std::size_t i = 0; i < queues; ++i) {
-    Queue& queue = *made->queues.emplace_back(made->gpu->queue());
-    queue.follow(application);
-    if (queue.error() != 0)
-      throw Error(runtime, gpu, "the application's stream cannot be followed", queue.error());
-  }
+  while (made->queues.size() < queues) made->queues.push_back(made->gpu->queue());
+  Queue& first = *made->queues.front();
+  first.follow(application);
+  if (first.error() != 0)
+    throw Error(runtime, gpu, "the application's stream cannot be followed", first.error());
+  first.then([gate = made->gate] { gate->open(); });
   return made;
 }
 
 void wait_for(int gpu, Stream application) {
   const auto queue = Gpu::at(gpu)->queue();
   queue->follow(application);
-  if (const int error = queue->wait(); error != 0)
-    throw Error(queue->runtime(), gpu, "the application's stream has failed", error);
+  Instant asks_again = now() + interrupt_check_interval;
+  for (Duration pause = first_pause; !queue->ended(); pause = std::min(2 * pause, longest_pause)) {
+    if (now() >= asks_again) {
+      asks_again = now() + interrupt_check_interval;
+      if (application_interrupts())
+        throw std::runtime_error("interrupted by the application in a wait for its stream");
+    }
+    std::this_thread::sleep_for(pause);
+  }
+  if (queue->error() != 0)
+    throw Error(queue->runtime(), gpu, "the application's stream has failed", queue->error());
 }
 
 }  // namespace pccl::device

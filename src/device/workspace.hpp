@@ -1,5 +1,7 @@
-// What one all-reduce uses of a GPU: queues that begin after the application's work, each with a
-// block of memory for a segment, and memory for the way back.
+// What one all-reduce uses of a GPU: queues, each with a block of memory for a segment, and memory
+// for the way back. Nothing is put into the queues before the gate opens, which is when the
+// application's work has ended: else it would wait there for as long as that takes, in channels
+// that CUDA shares among streams and that are full some time; and so would whoever cancels the op.
 #pragma once
 
 #include <cstddef>
@@ -10,15 +12,19 @@
 
 #include "base/dtype.hpp"
 #include "base/quantization.hpp"
+#include "device/gate.hpp"
 #include "device/gpu.hpp"
 
 namespace pccl::device {
 
 struct Workspace {
+  ~Workspace();
+
   std::shared_ptr<Gpu> gpu;
   Memory blocks;             // of queue i the i-th of limits::segment_bytes
   Memory way_back;           // for the receive buffer, where the op is in place
   Memory residual_way_back;  // for the residuals, of an op with error feedback
+  std::shared_ptr<Gate> gate = std::make_shared<Gate>();
   std::vector<std::shared_ptr<Queue>> queues;
 
   // The first thing that has gone wrong, as words; empty: nothing. check() asks the GPU as well,

@@ -29,8 +29,11 @@ PeerCore::PeerCore(const membership::PeerSettings& settings, PeerIo& io, const A
     : io_(io),
       wish_(wish),
       machine_(settings),
-      exchange_([this](const OpKey& op) { finished_.push_back(op); }, eager,
-                [&io] { io.gpu_has_news(); }) {}
+      exchange_([this](const OpKey& op) { finished_.push_back(op); }, eager, news_) {}
+
+PeerCore::~PeerCore() {
+  revoke_gpu_news();
+}
 
 void PeerCore::handle(const membership::PeerEvent& event, Instant now) {
   if (transfer_) transfer_->time_is(now);
@@ -53,7 +56,7 @@ void PeerCore::settle(Instant now) {
 
 void PeerCore::synchronize(const wire::SyncOffer& offer, std::shared_ptr<const PreparedState> state,
                            Instant now) {
-  transfer_.emplace(std::move(state), [&io = io_] { io.gpu_has_news(); });
+  transfer_.emplace(std::move(state), news_);
   handle(membership::SyncRequested{offer}, now);
 }
 
@@ -80,8 +83,8 @@ OpHandle PeerCore::launch(const OpRequest& request, Instant now) {
        request.operand.quantization.algorithm, request.operand.quantization.code},
       {}};
   if (algorithm == Algorithm::star && request.operand.workspace) {
-    op.star = std::make_shared<collective::DeviceStar>(request.operand, bytes, exchange_.pinned(),
-                                                       [&io = io_] { io.gpu_has_news(); });
+    op.star = std::make_shared<collective::DeviceStar>(
+        request.operand, bytes, exchange_.pinned(*request.operand.workspace), news_);
     op.held_back = std::move(launch);
     op.seen = machine_.seen().epoch;
     return handle;
@@ -125,6 +128,7 @@ void PeerCore::take_gpu_news(Instant now) {
   std::vector<OpHandle> launched, written;
   for (const auto& [handle, op] : ops_) {
     if (!op.star || !op.star->failure().empty()) continue;
+    op.star->go_on();
     if (op.held_back && op.star->input_is_here()) launched.push_back(handle);
     if (op.held_end && op.star->is_written()) written.push_back(handle);
   }
@@ -236,8 +240,14 @@ void PeerCore::start_ring(const membership::StartRing& start) {
 
 void PeerCore::end_op(const membership::CompleteOp& complete) {
   const auto found = ops_.find(complete.handle);
-  EndedOp ended{complete.outcome,   complete.world_size, 0, 0,
-                found->second.ring, found->second.star};
+  EndedOp ended{complete.outcome,
+                complete.world_size,
+                0,
+                0,
+                found->second.ring,
+                found->second.star,
+                found->second.request.operand.workspace};
+  ended.workspace = found->second.request.operand.workspace;
   if (ended.star && complete.outcome.ok()) {
     ended.tx_bytes = ended.rx_bytes = complete.result.size();
     found->second.held_end = std::move(ended);

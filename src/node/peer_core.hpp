@@ -14,6 +14,7 @@
 #include "base/algorithm.hpp"
 #include "collective/device_star.hpp"
 #include "collective/exchange.hpp"
+#include "device/news.hpp"
 #include "membership/peer_machine.hpp"
 #include "net/lane_client.hpp"
 #include "node/state_transfer.hpp"
@@ -86,6 +87,10 @@ class PeerCore {
   PeerCore(const membership::PeerSettings& settings, PeerIo& io, const AlgorithmWish& wish = {},
            const collective::EagerBudget& eager = {});
 
+  ~PeerCore();
+  PeerCore(const PeerCore&) = delete;
+  PeerCore& operator=(const PeerCore&) = delete;
+
   // Feeds one event and carries out what follows from it. Afterwards lanes may have something to
   // send: ask outgoing_has_frames() and incoming_has_frames().
   void handle(const membership::PeerEvent& event, Instant now);
@@ -100,6 +105,7 @@ class PeerCore {
   // Goes on with what GPUs have done for ops and syncs here. Now and then somebody has to ask
   // whether they still work: one that has failed tells nobody.
   void take_gpu_news(Instant now);
+  void revoke_gpu_news() const { news_.revoke(); }  // none is told from now on
   void check_gpus();
 
   // Offers the state; it ends in PeerIo::sync_ended, at once when it is refused.
@@ -173,6 +179,7 @@ class PeerCore {
   void send(const membership::SendToMaster& send);
 
   PeerIo& io_;
+  device::News news_{[this] { io_.gpu_has_news(); }};
   AlgorithmWish wish_;
   membership::PeerMachine machine_;
   std::deque<OpKey> finished_;  // by the exchange, not yet told to the machine

@@ -48,7 +48,7 @@ Outcome workspace_of(const ReduceRequest& request, std::shared_ptr<device::Works
   const auto& [location, stream] = request.on_gpu;
   const std::size_t bytes = request.count * size_of(request.type);
   try {
-    if (bytes > 0 && location.place == device::Place::managed)
+    if (bytes > 0 && location.place == device::Place::managed && device::has_cuda_support())
       device::wait_for(location.gpu, stream);
     if (bytes > 0 && location.place == device::Place::cuda)
       workspace = device::make_workspace(
@@ -397,15 +397,16 @@ Outcome PeerNode::Impl::launch(const ReduceRequest& request) {
   const Callers::Inside inside(callers_);
   if (!session_) return {Status::invalid_usage, "not connected"};
   const auto promise = std::make_shared<Promise<EndedOp>>();
-  std::shared_ptr<device::Workspace> workspace;
-  if (Outcome refused = workspace_of(request, workspace); !refused.ok()) return refused;
+  // Before the loop is held: who lets go of a workspace last may have to wait for its GPU.
+  OpRequest what{Tag{request.tag},
+                 request.count,
+                 {request.send, request.receive, request.type, request.op, request.quantization,
+                  request.residual, nullptr}};
+  if (Outcome refused = workspace_of(request, what.operand.workspace); !refused.ok())
+    return refused;
   const net::Loop::Hold hold(session_->loop);
   if (Outcome refused = callers_.may_launch(request.tag); !refused.ok()) return refused;
   if (Outcome may = session_->core->machine().may_launch(); !may.ok()) return may;
-  const OpRequest what{Tag{request.tag},
-                       request.count,
-                       {request.send, request.receive, request.type, request.op,
-                        request.quantization, request.residual, std::move(workspace)}};
   with_core([&] {
     const OpHandle handle = session_->core->launch(what, net::Loop::now());
     callers_.launched(request.tag, handle, promise);
@@ -555,6 +556,7 @@ void PeerNode::Impl::shut_down() {
     session_->core->roll_back_done(ended);
   }
   session_->stop();
+  session_->core->revoke_gpu_news();  // it is told by way of the session
   session_.reset();
 }
 

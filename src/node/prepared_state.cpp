@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "device/gpu.hpp"
+#include "device/workspace.hpp"
 #include "kernels/digest.hpp"
 
 namespace pccl::node {
@@ -41,10 +42,7 @@ std::map<int, std::shared_ptr<device::Gpu>> gpus_after(device::Stream stream,
       gpus[entry.where.gpu] = nullptr;
   for (auto& [ordinal, gpu] : gpus) {
     gpu = device::Gpu::at(ordinal);
-    const auto queue = gpu->queue();
-    queue->follow(stream);
-    if (const int error = queue->wait(); error != 0)
-      throw device::Error(gpu->runtime(), ordinal, "waiting for the application's work", error);
+    device::wait_for(ordinal, stream);
   }
   return gpus;
 }

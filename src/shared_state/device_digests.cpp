@@ -77,7 +77,7 @@ void DeviceDigests::read_on_host(std::span<Digest> digests) const {
   if (others_.empty()) return;
   const std::size_t at_once =
       std::clamp<std::size_t>(batch_bytes / map_.block_bytes(), 1, others_.size());
-  const auto memory = device::host_memory(runtime_of(state_), at_once * map_.block_bytes());
+  const auto memory = device::host_memory(gpu_of(state_), at_once * map_.block_bytes());
   const auto place = [&](std::size_t nth, std::uint32_t block) {
     return std::span(memory.get() + nth * map_.block_bytes(), map_.length(block));
   };

@@ -39,7 +39,7 @@ StateDigest digest_state(StateView state, const BlockMap& map, unsigned threads)
   StateDigest result;
   result.blocks.resize(map.blocks());
   std::optional<DeviceDigests> on_gpus;
-  if (runtime_of(state) != nullptr) on_gpus.emplace(state, map);
+  if (gpu_of(state) != nullptr) on_gpus.emplace(state, map);
   std::atomic<std::uint32_t> next{0};
   const auto work = [&] {
     kernels::Digester digester;

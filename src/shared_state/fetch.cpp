@@ -53,8 +53,8 @@ Fetch::Fetch(StateView state, const BlockMap& map, std::span<const Digest> own,
       map_(map),
       own_(own),
       list_(map, elected),
-      runtime_(runtime_of(state)),
-      scratch_(map.block_bytes(), scratch_blocks(map, runtime_ != nullptr), runtime_),
+      gpu_(gpu_of(state)),
+      scratch_(map.block_bytes(), scratch_blocks(map, gpu_ != nullptr), gpu_),
       finished_(content_digest(map, own) == elected),
       copies_(std::move(wake)) {}
 
@@ -327,7 +327,7 @@ void Fetch::block_arrived(const PeerId& source, Owed owed) {
 void Fetch::put_in_place(Owed& owed) {
   const std::uint32_t block = owed.request.index;
   const std::span<const std::byte> bytes = owed.scratch.bytes().first(owed.length);
-  if (runtime_ == nullptr) return scatter(state_, map_, block, bytes);
+  if (gpu_ == nullptr) return scatter(state_, map_, block, bytes);
   const auto copied = copies_.scatter(state_, map_, block, bytes);
   if (!copied.ended() || !gpu_error().empty())
     landing_.push_back({block, std::move(owed.scratch), copied});

@@ -157,7 +157,7 @@ class Fetch {
   Instant list_asked_at_{};
   unsigned list_round_ = 0;             // of asking one source after the other
   std::optional<WantedBlocks> blocks_;  // once the list is here
-  device::Runtime* runtime_;            // of the GPUs that tensors lie on, or null
+  const device::Gpu* gpu_;              // one that tensors lie on, or null
   ScratchPool scratch_;
   std::map<PeerId, Source> sources_;
   std::vector<LostSource> dropped_;

@@ -42,8 +42,8 @@ Holder::Holder(StateView state, const BlockMap& map, std::span<const Digest> dig
     : state_(state),
       map_(map),
       digests_(digests),
-      gpus_(runtime_of(state) != nullptr),
-      memory_(map.block_bytes(), copied_bytes / map.block_bytes(), runtime_of(state)),
+      gpus_(gpu_of(state) != nullptr),
+      memory_(map.block_bytes(), copied_bytes / map.block_bytes(), gpu_of(state)),
       copies_(std::move(wake)) {
   PCCL_INVARIANT(digests.size() == map.blocks());
 }

@@ -18,7 +18,7 @@ ScratchPool::Promise ScratchPool::promise() {
 std::span<std::byte> ScratchPool::Promise::bytes() {
   if (memory_ == nullptr) {
     if (pool_->kept_.empty()) {
-      memory_ = device::host_memory(pool_->runtime_, pool_->block_bytes_);
+      memory_ = device::host_memory(pool_->gpu_, pool_->block_bytes_);
     } else {
       memory_ = std::move(pool_->kept_.back());
       pool_->kept_.pop_back();

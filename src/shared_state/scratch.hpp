@@ -13,10 +13,10 @@ namespace pccl::shared_state {
 
 class ScratchPool {
  public:
-  // `blocks` are shared by all who ask, besides the few that each has of its own. With a runtime
+  // `blocks` are shared by all who ask, besides the few that each has of its own. With a GPU
   // they are memory that its GPUs copy from and to.
-  ScratchPool(std::size_t block_bytes, std::size_t blocks, device::Runtime* runtime = nullptr)
-      : block_bytes_(block_bytes), shared_blocks_(blocks), runtime_(runtime) {}
+  ScratchPool(std::size_t block_bytes, std::size_t blocks, const device::Gpu* gpu = nullptr)
+      : block_bytes_(block_bytes), shared_blocks_(blocks), gpu_(gpu) {}
   ScratchPool(const ScratchPool&) = delete;  // promises point to it
   ScratchPool& operator=(const ScratchPool&) = delete;
 
@@ -55,7 +55,7 @@ class ScratchPool {
 
   std::size_t block_bytes_;
   std::size_t shared_blocks_;
-  device::Runtime* runtime_;
+  const device::Gpu* gpu_;
   std::size_t promised_ = 0;
   std::vector<device::HostMemory> kept_;  // fresh pages cost ten times the copy
 };

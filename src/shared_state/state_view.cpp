@@ -13,10 +13,10 @@ std::optional<BlockMap> cut_into_blocks(StateView state, std::string& why) {
   return BlockMap::cut(tensor_bytes, why);
 }
 
-device::Runtime* runtime_of(StateView state) {
+const device::Gpu* gpu_of(StateView state) {
   const auto found =
       std::ranges::find_if(state, [](const TensorView& tensor) { return tensor.gpu != nullptr; });
-  return found == state.end() ? nullptr : &found->gpu->runtime();
+  return found == state.end() ? nullptr : found->gpu.get();
 }
 
 bool on_gpu(StateView state, const BlockMap& map, std::uint32_t block) {

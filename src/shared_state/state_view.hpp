@@ -25,8 +25,8 @@ using StateView = std::span<const TensorView>;
 
 std::optional<BlockMap> cut_into_blocks(StateView state, std::string& why);
 
-// Of the GPUs that tensors lie on; null: all of them are memory of the host.
-device::Runtime* runtime_of(StateView state);
+// One of the GPUs that tensors lie on; null: all of them are memory of the host.
+const device::Gpu* gpu_of(StateView state);
 // All of the block, or a part of it.
 bool on_gpu(StateView state, const BlockMap& map, std::uint32_t block);
 

@@ -94,7 +94,7 @@ TEST(DeviceRing, LeavesNothingBehindHoweverOftenItIsCancelled) {
   EXPECT_LE(ring.cuda().live_pinned_bytes(), pinned + 4 * limits::segment_bytes);
   EXPECT_LE(ring.cuda().live_device_bytes(), on_gpu + limits::segment_bytes);
   for (std::uint32_t rank = 0; rank < 3; ++rank)
-    EXPECT_EQ(ring.exchange(rank).pinned().blocks_in_use(), 0u);
+    EXPECT_EQ(ring.exchange(rank).pinned_in_use(), 0u);
 }
 
 TEST(DeviceRing, OfAGpuThatFailsSaysSoAndNeverFinishes) {

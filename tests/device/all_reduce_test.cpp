@@ -262,6 +262,56 @@ TEST_F(GpuAllReduce, AGpuThatFailsCostsItsPeerItsPlace) {
   });
 }
 
+// Nothing of an op that has not begun is in the way: not of a launch that is refused, not of the
+// end of the communicator.
+TEST_F(GpuAllReduce, NobodyWaitsForTheApplicationsWork) {
+  connect(2);
+  const Communicator& comm = *comms[0];
+  const pccl::device::Stream stream = cuda->application_stream();
+  EXPECT_EQ(pcclSetStream(comm, stream), pcclSuccess);
+  cuda->hold(stream);
+  for (const std::size_t count : {100, 400'000}) {
+    auto* const data = reinterpret_cast<float*>(memory(true, count * sizeof(float)));
+    const pcclReduceDescriptor_t sum = sum_of_floats(count, count);
+    pcclAsyncReduceOp_t op{};
+    EXPECT_EQ(pcclAllReduceAsync(data, data, &sum, comm, &op), pcclSuccess);
+    EXPECT_EQ(pcclAllReduceAsync(data, data, &sum, comm, &op), pcclInvalidArgument);
+    EXPECT_NE(comm.last_error().find("in flight"), std::string::npos) << comm.last_error();
+  }
+  comms[0]->destroy();
+  cuda->let_go(stream);
+}
+
+// One op waits for the application, and another one on another stream does not.
+TEST_F(GpuAllReduce, OpsOnOtherStreamsDoNotWait) {
+  connect(2);
+  constexpr std::size_t count = 400'000;
+  std::atomic<int> done = 0;
+  each(2, [&](std::size_t peer) {
+    const Communicator& comm = *comms[peer];
+    const pccl::device::Stream held = cuda->application_stream();
+    cuda->hold(held);
+    pcclAsyncReduceOp_t late{};
+    auto* const first = reinterpret_cast<float*>(memory(true, count * sizeof(float)));
+    auto* const second = reinterpret_cast<float*>(memory(true, count * sizeof(float)));
+    std::fill_n(first, count, 1.0f);
+    std::fill_n(second, count, 2.0f);
+    pcclReduceDescriptor_t sum = sum_of_floats(count, 1);
+    EXPECT_EQ(pcclSetStream(comm, held), pcclSuccess);
+    EXPECT_EQ(pcclAllReduceAsync(first, first, &sum, comm, &late), pcclSuccess);
+    EXPECT_EQ(pcclSetStream(comm, nullptr), pcclSuccess);
+    sum.tag = 2;
+    EXPECT_EQ(pcclAllReduce(second, second, &sum, comm, nullptr), pcclSuccess);
+    EXPECT_EQ(second[count - 1], 4.0f);
+    ++done;
+    while (done < 2) std::this_thread::yield();
+    EXPECT_EQ(first[0], 1.0f);
+    cuda->let_go(held);
+    EXPECT_EQ(pcclAwaitAsyncReduce(&late, nullptr), pcclSuccess) << comm.last_error();
+    EXPECT_EQ(first[count - 1], 2.0f);
+  });
+}
+
 TEST_F(GpuAllReduce, RefusesWhatItCannotDo) {
   connect(2);
   const Communicator& comm = *comms[0];

@@ -110,7 +110,7 @@ void FakeRuntime::free(int, void* memory) {
   release(memory);
 }
 
-int FakeRuntime::allocate_pinned(std::size_t bytes, void** memory) {
+int FakeRuntime::allocate_pinned(int, std::size_t bytes, void** memory) {
   const std::lock_guard guard(mutex_);
   if (broken_) return broken;
   if (!pins_) return out_of_memory;
@@ -118,7 +118,7 @@ int FakeRuntime::allocate_pinned(std::size_t bytes, void** memory) {
   return 0;
 }
 
-void FakeRuntime::free_pinned(void* memory) {
+void FakeRuntime::free_pinned(int, void* memory) {
   release(memory);
 }
 
@@ -240,6 +240,7 @@ bool FakeRuntime::step(std::unique_lock<std::mutex>& lock) {
   piece.work();
   lock.lock();
   at->busy = false;
+  at->asked = 0;
   ++at->done;
   ++pieces_done_;
   changed_.notify_all();
@@ -267,10 +268,12 @@ int FakeRuntime::wait(int gpu, Stream stream) {
 }
 
 int FakeRuntime::query(int gpu, Stream stream) {
-  const std::lock_guard guard(mutex_);
+  std::unique_lock lock(mutex_);
   if (broken_) return broken;
   const auto at = queue(gpu, stream);
-  return at->done < at->put ? not_ready : 0;
+  if (at->done == at->put) return 0;
+  if (worker_ == Worker::nobody && ++at->asked >= who_asks_so_often_waits) step(lock);
+  return broken_ ? broken : not_ready;
 }
 
 void FakeRuntime::break_down() {

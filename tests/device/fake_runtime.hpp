@@ -64,8 +64,8 @@ class FakeRuntime final : public pccl::device::Runtime {
   std::string describe(int error) override;
   int allocate(int gpu, std::size_t bytes, void** memory) override;
   void free(int gpu, void* memory) override;
-  int allocate_pinned(std::size_t bytes, void** memory) override;
-  void free_pinned(void* memory) override;
+  int allocate_pinned(int gpu, std::size_t bytes, void** memory) override;
+  void free_pinned(int gpu, void* memory) override;
   int make_stream(int gpu, pccl::device::Stream* stream) override;
   void destroy_stream(int gpu, pccl::device::Stream stream) override;
   int follow(int gpu, pccl::device::Stream stream, pccl::device::Stream other) override;
@@ -88,6 +88,7 @@ class FakeRuntime final : public pccl::device::Runtime {
              std::size_t count, std::uint8_t* octets, const std::byte* secret) override;
 
  private:
+  static constexpr int who_asks_so_often_waits = 400;
   static constexpr int invalid_value = 1, out_of_memory = 2, broken = 719;
   enum class Kind : std::uint8_t { device, managed, pinned };
   struct Stretch {
@@ -107,6 +108,7 @@ class FakeRuntime final : public pccl::device::Runtime {
     std::deque<Piece> pieces;
     std::uint64_t put = 0, done = 0;
     bool held = false, busy = false;
+    int asked = 0;  // whether it has ended, since something has been done
   };
 
   // The lock is held.

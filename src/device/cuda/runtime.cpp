@@ -54,21 +54,31 @@ class OnGpu {
   cudaError_t error_ = cudaSuccess;
 };
 
+// While another thread captures a graph, CUDA takes what this one does for a mistake unless it is
+// told that it has nothing to do with it.
+class BesideCaptures {
+ public:
+  BesideCaptures() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+  ~BesideCaptures() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+  BesideCaptures(const BesideCaptures&) = delete;
+  BesideCaptures& operator=(const BesideCaptures&) = delete;
+
+ private:
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+};
+
 // The first error: of getting there, or of `work`. It is told here and nowhere else: CUDA also
 // keeps it as the thread's last one, where the application would take it for its own.
 template <typename Work>
-int reported(Work work) {
-  const int error = work();
+int on(int gpu, Work work) {
+  const OnGpu there(gpu);
+  int error = there.error();
+  if (error == cudaSuccess) {
+    const BesideCaptures beside;
+    error = static_cast<int>(work());
+  }
   if (error != cudaSuccess) cudaGetLastError();
   return error;
-}
-
-template <typename Work>
-int on(int gpu, Work work) {
-  return reported([&]() -> int {
-    const OnGpu there(gpu);
-    return there.error() != cudaSuccess ? there.error() : static_cast<int>(work());
-  });
 }
 
 // An application's stream may be another GPU's. CUDA tells since 12.8; before that it has to be the
@@ -96,11 +106,11 @@ class CudaRuntime final : public Runtime {
   void free(int gpu, void* memory) override {
     on(gpu, [&] { return cudaFree(memory); });
   }
-  int allocate_pinned(std::size_t bytes, void** memory) override {
-    return reported([&] { return cudaHostAlloc(memory, bytes, cudaHostAllocPortable); });
+  int allocate_pinned(int gpu, std::size_t bytes, void** memory) override {
+    return on(gpu, [&] { return cudaHostAlloc(memory, bytes, cudaHostAllocPortable); });
   }
-  void free_pinned(void* memory) override {
-    reported([&] { return cudaFreeHost(memory); });
+  void free_pinned(int gpu, void* memory) override {
+    on(gpu, [&] { return cudaFreeHost(memory); });
   }
 
   int make_stream(int gpu, Stream* stream) override {
@@ -122,14 +132,17 @@ class CudaRuntime final : public Runtime {
       return made != cudaSuccess ? made : cudaEventRecord(here, other);
     });
     if (error == cudaSuccess) error = on(gpu, [&] { return cudaStreamWaitEvent(stream, here, 0); });
-    if (here != nullptr) cudaEventDestroy(here);  // once it has happened
+    if (here != nullptr) on(gpu, [&] { return cudaEventDestroy(here); });  // once it has happened
     return error;
   }
   int wait(int gpu, Stream stream) override {
     return on(gpu, [&] { return cudaStreamSynchronize(stream); });
   }
   int query(int gpu, Stream stream) override {
-    return on(gpu, [&] { return cudaStreamQuery(stream); });
+    const int error = on(gpu, [&] { return cudaStreamQuery(stream); });
+    // A process that ends has no use for what is missing.
+    const bool ends = error == cudaErrorCudartUnloading || error == cudaErrorContextIsDestroyed;
+    return ends ? not_ready : error;
   }
   int call(int gpu, Stream stream, void (*function)(void*), void* argument) override {
     return on(gpu, [&] { return cudaLaunchHostFunc(stream, function, argument); });

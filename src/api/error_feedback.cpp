@@ -8,7 +8,7 @@
 #include "base/limits.hpp"
 
 float* pcclErrorFeedback_t::on_host() {
-  if (gpu_) copy(on_host_.data(), memory_.data());
+  if (gpu_) copy(*gpu_, on_host_.data(), memory_.data());
   gpu_.reset();
   memory_ = {};
   return on_host_.data();
@@ -19,19 +19,19 @@ float* pcclErrorFeedback_t::on_gpu(int gpu) {
     on_host();
     pccl::device::Memory memory =
         pccl::device::Gpu::at(gpu)->memory(std::max<std::size_t>(1, count()) * sizeof(float));
+    copy(gpu, memory.data(), on_host_.data());
     memory_ = std::move(memory);
     gpu_ = gpu;
-    copy(memory_.data(), on_host_.data());
   }
   return reinterpret_cast<float*>(memory_.data());
 }
 
-void pcclErrorFeedback_t::copy(void* to, const void* from) {
-  const auto gpu = pccl::device::Gpu::at(*gpu_);
+void pcclErrorFeedback_t::copy(int ordinal, void* to, const void* from) {
+  const auto gpu = pccl::device::Gpu::at(ordinal);
   const auto queue = gpu->queue();
   queue->copy(to, from, count() * sizeof(float));
   if (const int error = queue->wait(); error != 0)
-    throw pccl::device::Error(gpu->runtime(), *gpu_, "residuals cannot be copied", error);
+    throw pccl::device::Error(gpu->runtime(), ordinal, "residuals cannot be copied", error);
 }
 
 namespace pccl::api {

@@ -27,7 +27,7 @@ struct pcclErrorFeedback_t {
   std::atomic<bool> in_use{false};
 
  private:
-  void copy(void* to, const void* from);
+  void copy(int ordinal, void* to, const void* from);  // of that GPU
 
   std::vector<float> on_host_;
   std::optional<int> gpu_;  // the residuals are there and not on the host

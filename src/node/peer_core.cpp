@@ -255,6 +255,7 @@ void PeerCore::end_op(const membership::CompleteOp& complete) {
   }
   const Op op = std::move(found->second);
   ops_.erase(found);
+  ended.workspace = op.request.operand.workspace;
   if (op.ring) {
     ended.tx_bytes = op.ring->tx_bytes();
     ended.rx_bytes = op.ring->rx_bytes();

@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <string>
 
+#include "device/gpu.hpp"
 #include "device/gpu_peers.hpp"
 
 namespace pccl_test {
@@ -158,6 +160,33 @@ TEST_F(GpuAllReduce, ResidualsGoWhereTheTensorIs) {
   EXPECT_TRUE(residuals[0] == residuals[1]);
 }
 
+// A GPU that has failed has nothing of residuals that did not get there.
+TEST_F(GpuAllReduce, ResidualsStayWhereTheyAreWhenAGpuDoesNotTakeThem) {
+  connect(2);
+  constexpr std::size_t count = 50'000;
+  pcclReduceDescriptor_t descriptor = sum_of_floats(count);
+  descriptor.quantization_options = {pcclUint8, pcclQuantMinMax};
+  each(2, [&](std::size_t peer) {
+    std::byte* const data = memory(peer == 0, count * sizeof(float));
+    pcclErrorFeedback_t *used = nullptr, *fresh = nullptr;
+    EXPECT_EQ(pcclCreateErrorFeedback(count, &used), pcclSuccess);
+    EXPECT_EQ(pcclAllReduceWithFeedback(data, data, &descriptor, used, *comms[peer], nullptr),
+              pcclSuccess);
+    EXPECT_EQ(pcclDestroyErrorFeedback(used), pcclSuccess);  // its memory is kept for the next
+    if (peer == 1) return;
+    float* residual = nullptr;
+    EXPECT_EQ(pcclCreateErrorFeedback(count, &fresh), pcclSuccess);
+    EXPECT_EQ(pcclErrorFeedbackData(fresh, &residual, nullptr), pcclSuccess);
+    residual[7] = 0.25f;
+    cuda->break_down();
+    EXPECT_EQ(pcclAllReduceWithFeedback(data, data, &descriptor, fresh, *comms[peer], nullptr),
+              pcclInternalError);
+    ASSERT_EQ(pcclErrorFeedbackData(fresh, &residual, nullptr), pcclSuccess);
+    EXPECT_EQ(residual[7], 0.25f);
+    EXPECT_EQ(pcclDestroyErrorFeedback(fresh), pcclSuccess);
+  });
+}
+
 // Small and large: the launch does not wait for the application's work, the op does.
 TEST_F(GpuAllReduce, AsynchronouslyWaitsForTheApplicationsStream) {
   connect(2);
@@ -183,6 +212,42 @@ TEST_F(GpuAllReduce, AsynchronouslyWaitsForTheApplicationsStream) {
       EXPECT_EQ(pcclSetStream(comm, nullptr), pcclSuccess);
     });
   }
+}
+
+// To free memory of a GPU is to wait for all that it does: the caller may, the peer's loop may not.
+TEST_F(GpuAllReduce, GivingMemoryBackKeepsNobodyWaiting) {
+  connect(2);
+  constexpr std::size_t count = 400'000;
+  { const auto most = pccl::device::Gpu::at(0)->memory(1 << 30); }  // and nothing more is kept
+  const pcclReduceDescriptor_t sum = sum_of_floats(count);
+  const pccl::device::Stream busy = cuda->application_stream();
+  std::atomic<int> reduced = 0;
+  std::atomic<bool> let_go = false;
+  cuda->hold(busy);
+  cuda->wait_when_freeing();
+  std::vector<std::byte*> data{memory(true, count * sizeof(float)),
+                               memory(false, count * sizeof(float))};
+  std::thread reducing([&] {
+    each(2, [&](std::size_t peer) {
+      EXPECT_EQ(pcclAllReduce(data[peer], data[peer], &sum, *comms[peer], nullptr), pcclSuccess);
+      ++reduced;
+    });
+  });
+  while (reduced < 1) std::this_thread::yield();
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the other frees by now
+  std::thread later([&] {
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+    let_go = true;
+    cuda->let_go(busy);
+  });
+  each(2, [&](std::size_t peer) {
+    bool pending = true;
+    EXPECT_EQ(pcclArePeersPending(*comms[peer], &pending), pcclSuccess);
+    EXPECT_FALSE(let_go);
+  });
+  later.join();
+  reducing.join();
+  cuda->wait_when_freeing(false);
 }
 
 TEST_F(GpuAllReduce, OfManagedMemoryWaitsForTheApplicationsStream) {

@@ -106,7 +106,14 @@ int FakeRuntime::allocate(int gpu, std::size_t bytes, void** memory) {
   return 0;
 }
 
-void FakeRuntime::free(int, void* memory) {
+void FakeRuntime::free(int gpu, void* memory) {
+  std::vector<Stream> streams;
+  if (frees_wait_) {
+    const std::lock_guard guard(mutex_);
+    for (const auto& [name, at] : queues_)
+      if (at->gpu == gpu) streams.push_back(name.second);
+  }
+  for (const Stream stream : streams) wait(gpu, stream);
   release(memory);
 }
 

@@ -4,6 +4,7 @@
 // only, copies only what is alive.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -48,6 +49,8 @@ class FakeRuntime final : public pccl::device::Runtime {
   bool step();  // one piece of work; false: there is none that can be done
   void fail_allocations_after(std::size_t count) { allocations_left_ = count; }
   void fail_pinning() { pins_ = false; }
+  // From now on free() waits for all that the GPU does, as CUDA's may.
+  void wait_when_freeing(bool wait = true) { frees_wait_ = wait; }
   // From now on everything fails, and what has not been done is never done.
   void break_down();
 
@@ -135,6 +138,7 @@ class FakeRuntime final : public pccl::device::Runtime {
   std::size_t pieces_done_ = 0;
   Traffic traffic_;
   bool pins_ = true, broken_ = false, stopping_ = false;
+  std::atomic<bool> frees_wait_ = false;
   std::thread thread_;
 };
 

@@ -39,6 +39,16 @@ void Gpu::forget_all() {
   registry().clear();
 }
 
+std::string Gpu::which_has_failed() {
+  const std::lock_guard guard(registry_mutex);
+  for (const auto& [ordinal, gpu] : registry()) {
+    const int error = gpu->runtime_.query(ordinal, nullptr);
+    if (error != 0 && error != Runtime::not_ready)
+      return fmt::format("GPU {}: {}", ordinal, gpu->runtime_.describe(error));
+  }
+  return {};
+}
+
 Gpu::~Gpu() {
   idle_.clear();
   busy_.clear();

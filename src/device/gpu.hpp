@@ -57,6 +57,8 @@ class Gpu : public std::enable_shared_from_this<Gpu> {
   // Of the runtime that is there; throws Error when there is none.
   static std::shared_ptr<Gpu> at(int ordinal);
   static void forget_all();  // for tests: nothing is lent
+  // Which of those that were asked for can do nothing any more, and why; empty: none.
+  static std::string which_has_failed();
 
   Gpu(Runtime& runtime, int ordinal) : runtime_(runtime), ordinal_(ordinal) {}
   ~Gpu();

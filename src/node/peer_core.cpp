@@ -247,7 +247,6 @@ void PeerCore::end_op(const membership::CompleteOp& complete) {
                 found->second.ring,
                 found->second.star,
                 found->second.request.operand.workspace};
-  ended.workspace = found->second.request.operand.workspace;
   if (ended.star && complete.outcome.ok()) {
     ended.tx_bytes = ended.rx_bytes = complete.result.size();
     found->second.held_end = std::move(ended);
@@ -255,7 +254,6 @@ void PeerCore::end_op(const membership::CompleteOp& complete) {
   }
   const Op op = std::move(found->second);
   ops_.erase(found);
-  ended.workspace = op.request.operand.workspace;
   if (op.ring) {
     ended.tx_bytes = op.ring->tx_bytes();
     ended.rx_bytes = op.ring->rx_bytes();

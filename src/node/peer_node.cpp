@@ -144,6 +144,7 @@ class PeerNode::Impl final : public PeerIo {
   void note(const std::string& text) override { log()->info("{}", text); }
   void gpu_has_news() override;
   void gpu_has_failed(const std::string& why) override;
+  void leave_if_a_gpu_has_failed();
 
   PeerOptions options_;
   std::mutex session_changes_;  // guards the pointer against interrupt(), which any thread calls
@@ -402,8 +403,10 @@ Outcome PeerNode::Impl::launch(const ReduceRequest& request) {
                  request.count,
                  {request.send, request.receive, request.type, request.op, request.quantization,
                   request.residual, nullptr}};
-  if (Outcome refused = workspace_of(request, what.operand.workspace); !refused.ok())
+  if (Outcome refused = workspace_of(request, what.operand.workspace); !refused.ok()) {
+    leave_if_a_gpu_has_failed();
     return refused;
+  }
   const net::Loop::Hold hold(session_->loop);
   if (Outcome refused = callers_.may_launch(request.tag); !refused.ok()) return refused;
   if (Outcome may = session_->core->machine().may_launch(); !may.ok()) return may;
@@ -452,6 +455,13 @@ void PeerNode::Impl::gpu_has_news() {
   });
 }
 
+// What has just been refused may be due to that. Else the others would wait for this peer.
+void PeerNode::Impl::leave_if_a_gpu_has_failed() {
+  const std::string why = device::Gpu::which_has_failed();
+  const net::Loop::Hold hold(session_->loop);
+  if (!why.empty()) gpu_has_failed(why);
+}
+
 // The others go on without this peer, whose process cannot use the GPU any more.
 void PeerNode::Impl::gpu_has_failed(const std::string& why) {
   log()->error("{}", why);
@@ -470,6 +480,7 @@ Outcome PeerNode::Impl::synchronize(SyncRequest request, SyncInfo& info) {
   const auto state = std::make_shared<PreparedState>();
   if (Outcome wrong = prepare(std::move(request.entries), *state, request.stream); !wrong.ok()) {
     callers_.end_sync({});
+    if (wrong.status == Status::internal) leave_if_a_gpu_has_failed();
     return wrong;
   }
   {

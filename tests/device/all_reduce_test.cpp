@@ -377,6 +377,34 @@ TEST_F(GpuAllReduce, OpsOnOtherStreamsDoNotWait) {
   });
 }
 
+// Seen first by a launch, which is refused.
+TEST_F(GpuAllReduce, AGpuThatHasFailedBeforeTheOpCostsItsPeerItsPlace) {
+  connect(3);
+  constexpr std::size_t count = 100'000;
+  const pcclReduceDescriptor_t sum = sum_of_floats(count);
+  std::vector<float*> data;
+  for (std::size_t peer = 0; peer < 3; ++peer) {
+    data.push_back(reinterpret_cast<float*>(memory(peer == 2, count * sizeof(float))));
+    std::fill_n(data.back(), count, 1.0f);
+  }
+  each(3, [&](std::size_t peer) {
+    EXPECT_EQ(pcclAllReduce(data[peer], data[peer], &sum, *comms[peer], nullptr), pcclSuccess);
+  });
+  cuda->break_down();
+  each(3, [&](std::size_t peer) {
+    const auto reduce = [&] {
+      return pcclAllReduce(data[peer], data[peer], &sum, *comms[peer], nullptr);
+    };
+    if (peer == 2) {
+      EXPECT_EQ(reduce(), pcclInternalError);
+      return;
+    }
+    EXPECT_EQ(reduce(), pcclRankConnectionLost);
+    EXPECT_EQ(reduce(), pcclSuccess) << comms[peer]->last_error();
+    EXPECT_EQ(data[peer][count - 1], 6.0f);
+  });
+}
+
 TEST_F(GpuAllReduce, RefusesWhatItCannotDo) {
   connect(2);
   const Communicator& comm = *comms[0];

@@ -362,6 +362,28 @@ PCCL_EXPORT pcclResult_t pcclAllReduceMultipleWithRetry(const pcclReduceOpDescri
                                                         pcclReduceInfo_t *reduce_info_out PCCL_NULLABLE,
                                                         int max_in_flight);
 
+/* ---- GPUs --------------------------------------------------------------------------------------- */
+
+/* Memory of GPUs. Where a function takes buffers they may be memory of a GPU (CUDA), in builds with CUDA support
+ * (pcclGetBuildInfo): the library asks the driver where they are. Peers on GPUs and on CPUs mix, and get the same
+ * bits. Both buffers of an op are in memory of the same GPU, aligned to their elements, or both on the host.
+ *   order    The library reads and writes them in streams of its own, after the work that the application has put
+ *            into its stream before the call: see pcclSetStream. When a blocking call or pcclAwaitAsyncReduce has
+ *            returned, the result is there for any stream. Asynchronous calls do not wait for the GPU, but for the
+ *            first of a type, operation or quantization: CUDA loads its kernels then.
+ *   memory   1 MiB on the GPU per op in flight; of an in-place op as much again as the buffer, kept for the next op
+ *            up to 1 GiB; pinned blocks of the host, as many as are under way at once, kept.
+ *   managed  memory and host memory that is registered or pinned count as the host's. Managed memory is used after
+ *            the application's stream has come to the call, for which the call waits.
+ *   errors   pcclInvalidArgument: a GPU's memory without support for it, buffers in different places, not aligned,
+ *            shorter than the op. pcclInternalError: CUDA refuses memory or a stream, nothing has begun. A GPU that
+ *            fails in the middle: the peer leaves the run, others go on without it; what its buffers hold is lost. */
+
+/* The stream (cudaStream_t) that the application uses with this communicator from now on; NULL, the default, is
+ * CUDA's default stream. It has to live until the ops launched after it have been awaited. Any thread.
+ *   errors   pcclInvalidArgument: no such communicator. */
+PCCL_EXPORT pcclResult_t pcclSetStream(const pcclComm_t *communicator, void *stream);
+
 /* ---- Hosts with several GPUs -------------------------------------------------------------------- */
 
 struct ncclComm; /* ncclComm_t of nccl.h is a pointer to it */
@@ -405,26 +427,6 @@ PCCL_EXPORT pcclResult_t pcclCommAttachLocal(pcclComm_t *communicator, struct nc
                                              void *stream PCCL_NULLABLE);
 
 /* ---- Error feedback ----------------------------------------------------------------------------- */
-
-/* Memory of GPUs. Where a function takes buffers they may be memory of a GPU (CUDA), in builds with CUDA support
- * (pcclGetBuildInfo): the library asks the driver where they are. Peers on GPUs and on CPUs mix, and get the same
- * bits. Both buffers of an op are in memory of the same GPU, aligned to their elements, or both on the host.
- *   order    The library reads and writes them in streams of its own, after the work that the application has put
- *            into its stream before the call: see pcclSetStream. When a blocking call or pcclAwaitAsyncReduce has
- *            returned, the result is there for any stream. Asynchronous calls do not wait for the GPU, but for the
- *            first of a type, operation or quantization: CUDA loads its kernels then.
- *   memory   1 MiB on the GPU per op in flight; of an in-place op as much again as the buffer, kept for the next op
- *            up to 1 GiB; pinned blocks of the host, as many as are under way at once, kept.
- *   managed  memory and host memory that is registered or pinned count as the host's. Managed memory is used after
- *            the application's stream has come to the call, for which the call waits.
- *   errors   pcclInvalidArgument: a GPU's memory without support for it, buffers in different places, not aligned,
- *            shorter than the op. pcclInternalError: CUDA refuses memory or a stream, nothing has begun. A GPU that
- *            fails in the middle: the peer leaves the run, others go on without it; what its buffers hold is lost. */
-
-/* The stream (cudaStream_t) that the application uses with this communicator from now on; NULL, the default, is
- * CUDA's default stream. It has to live until the ops launched after it have been awaited. Any thread.
- *   errors   pcclInvalidArgument: no such communicator. */
-PCCL_EXPORT pcclResult_t pcclSetStream(const pcclComm_t *communicator, void *stream);
 
 /* What quantized all-reduces of one tensor have lost of this peer's numbers: a float32 *residual* per
  * element, zero at first. An all-reduce with it sends the input plus the residual, and keeps what it loses
@@ -497,7 +499,7 @@ PCCL_EXPORT pcclResult_t pcclAllReduceMultipleWithFeedback(const pcclReduceOpDes
  *            Below 2^62.
  *   entries  at most 262,144, with 8 MiB of names; their memory does not overlap and is not written to
  *            by anybody else during the call.
- *   GPUs     Memory of GPUs, and managed memory, is read after what is in CUDA's default stream at the call,
+ *   GPUs     Memory of GPUs, and managed memory, is read after what is in the stream of pcclSetStream at the call,
  *            and has been written when it returns. Digests are computed where the tensors lie; only blocks
  *            that are sent or have come pass through the host, beside the network's work.
  *   memory   the caller's tensors, and less than 64 MiB beyond them; 128 MiB, most of it pinned, and 32 bytes

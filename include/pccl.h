@@ -265,8 +265,9 @@ PCCL_EXPORT pcclResult_t pcclCreateCommunicator(const pcclCommCreateParams_t *pa
 /* Names the cohort of this peer: peers that are admitted to the run together, or not yet, in whatever groups
  * (the ranks of a sharded replica, say). A master lets nobody of them in before `size` peers that name the
  * same `cohort` are there, and does not count them as pending; those in the run count, so that another one may
- * come for a member that has left. When a member is lost (not when it leaves), the others are removed as well:
- * they may hang in a call of another library, and the run would wait for them. Groups that hold different
+ * come for a member that has left. When a member is lost (not when it leaves by pcclDestroyCommunicator; but
+ * pcclSetInterruptCheck's answer and a GPU that fails do lose it), the others are removed as well: they may hang
+ * in a call of another library, and the run would wait for them. Groups that hold different
  * shared states at their first sync, with no majority, all take that of the same cohort. A master that was
  * started again does not know the cohorts of the peers that come back to it. Call it before pcclConnect.
  *   cohort   the same at all its members and at nobody else: draw it at random for each start. 0: none.
@@ -400,7 +401,10 @@ struct ncclComm; /* ncclComm_t of nccl.h is a pointer to it */
  *   stream   cudaStream_t that the inputs are made in, NULL the default one: as pcclSetStream, which changes it.
  *            Results are complete when the all-reduce, or the await, returns.
  *   order    The L processes launch and await the same all-reduces, with the same descriptors, in the same
- *            order, and do not use `local` otherwise while such a call is inside: NCCL demands it.
+ *            order, and do not use `local` otherwise while such a call is inside: NCCL demands it. Arguments
+ *            that one of them gets wrong are refused on all alike, but for these, which the others cannot hear
+ *            of and wait for: a communicator that is NULL or not connected, and a handle to await that is NULL
+ *            or unknown.
  *   buffers  on the GPU of `local`; count 0 is a no-op. NCCL has no 16-bit integers.
  *   avg      the sum over all GPUs of all hosts, divided once: as exact as pcclAvg over so many peers. Among
  *            pcclMax and pcclMin inside a host, NCCL decides about NaN.
@@ -409,20 +413,26 @@ struct ncclComm; /* ncclComm_t of nccl.h is a pointer to it */
  *   async    pcclAllReduceAsync returns when the shard is reduced inside the host and under way to others.
  *   failure  All L processes return the same code. Unless it is pcclInternalError, the receive buffers are
  *            as they were, in place or not, and `local` is intact: after pcclRankConnectionLost call again.
- *            A process that leaves alone leaves the others of its host waiting in NCCL; with pcclSetCohort
- *            over its L processes they are removed from the run together, and then wait 3 s at most.
+ *            Where one process alone fails (NCCL, CUDA, an interrupted or a dead process), the others of its
+ *            host wait for it in NCCL. It leaves the run, and with pcclSetCohort over the L processes the
+ *            others are removed with it and give up 3 s later, with pcclRankConnectionLost. Without a cohort,
+ *            and for a process that destroys its communicator alone, they wait for as long as NCCL does.
+ *   waits    NCCL connects the GPUs when a collective is first used. In a communicator that blocks
+ *            (ncclConfig_t) nothing ends that wait: attach one that does not block, or one in which
+ *            ncclAllReduce, ncclReduceScatter and ncclAllGather have been called once.
  *   memory   2 * count / L elements on the GPU for each op in flight, kept for later ones up to 1 GiB, and what an
  *            all-reduce of the shard takes.
  *   cost     beyond NCCL's and the shard's two NCCL all-reduces of 24 bytes, to agree, and a wait for the GPU
  *            after each step.
  *   errors   pcclInvalidArgument: not a communicator, NCCL says so of `local`, or its rank does not fit the
- *            peer group. pcclInvalidUsage: no NCCL in
- *            this process, or no CUDA support in this build. pcclPendingAsyncOps: a hierarchical all-reduce
- *            has not been awaited.
+ *            peer group. pcclInvalidUsage: no NCCL in this process, or no CUDA support in this build.
+ *            pcclPendingAsyncOps: a hierarchical all-reduce has not been awaited.
  *            Of all-reduces, then: as ever, and pcclInvalidArgument: a buffer that is not memory of the GPU of
  *            `local`, 16-bit integers, or descriptors that differ inside the host. pcclInternalError: NCCL or
  *            CUDA has failed, receive buffers are unspecified. After that, and after a wait that was given up,
- *            pcclInvalidUsage until another communicator is attached. */
+ *            this process has left the run, and all-reduces give pcclInvalidUsage until another communicator is
+ *            attached: to a new pcclComm_t, which joins anew. pcclInternalError of all L processes also: one of
+ *            them has no GPU memory, cannot load kernels or cannot follow its stream; nothing has changed then. */
 PCCL_EXPORT pcclResult_t pcclCommAttachLocal(pcclComm_t *communicator, struct ncclComm *local PCCL_NULLABLE,
                                              void *stream PCCL_NULLABLE);
 

@@ -161,11 +161,14 @@ pcclResult_t all_reduce_async(const char* call, const void* send, void* receive,
                               const pcclErrorFeedback_t* feedback, const pcclComm_t* communicator,
                               pcclAsyncReduceOp_t* handle_out) {
   return with_communicator(call, communicator, [&](pcclComm_t& entered) {
-    if (handle_out == nullptr) return invalid_argument("reduce_handle_out is NULL");
+    const Answer no_handle =
+        handle_out == nullptr ? invalid_argument("reduce_handle_out is NULL") : success();
     const std::shared_ptr<node::PeerNode> peer = entered.accepted_node();
-    if (peer == nullptr) return invalid_usage("not connected");
+    if (peer == nullptr) return no_handle.ok() ? invalid_usage("not connected") : no_handle;
     node::ReduceRequest request;
-    Answer checked = check_reduce(send, receive, descriptor, entered.stream(), request);
+    Answer checked = no_handle.ok()
+                         ? check_reduce(send, receive, descriptor, entered.stream(), request)
+                         : no_handle;
     if (const auto local = entered.local()) {
       Answer answer = launch_hierarchical(*local, *peer, checked, feedback, request);
       if (answer.ok()) *handle_out = {&entered, request.tag};

@@ -33,7 +33,11 @@ AcrossHosts across_hosts(node::PeerNode& peer) {
       .launch = [&peer](const node::ReduceRequest& shard) { return peer.launch(shard); },
       .await = [&peer](std::uint64_t tag, node::ReduceInfo& info) { return peer.await(tag, info); },
       .presence = {.in_run = [&peer] { return peer.connected(); },
-                   .leave_run = [&peer] { peer.interrupt(); }}};
+                   .leave_run =
+                       [&peer] {
+                         peer.fall_out(
+                             "the local communicator has failed, this peer has left the run");
+                       }}};
 }
 
 // ---- Before anything moves ----
@@ -69,13 +73,18 @@ Outcome HierarchicalAllReduce::prepare(Op& op) const {
   op.tail = op.request.count % ranks;
   const std::size_t shard_bytes =
       (op.shard() * op.element_bytes() + alignment - 1) / alignment * alignment;
+  device::Gpu& gpu = ranks_->gpu();
   try {
-    op.scratch = ranks_->gpu().memory(shard_bytes + (op.tail > 0 ? ranks * op.element_bytes() : 0));
+    // By now, since CUDA may wait for all that the GPU does before it has loaded kernels.
+    if (const int loaded = gpu.runtime().load_reduce(gpu.ordinal(), op.request.op, op.request.type);
+        loaded != 0)
+      throw device::Error(gpu.runtime(), gpu.ordinal(), "its kernels cannot be loaded", loaded);
+    op.scratch = gpu.memory(shard_bytes + (op.tail > 0 ? ranks * op.element_bytes() : 0));
+    op.tails = op.scratch.data() + shard_bytes;
+    return ranks_->follow(op.request.on_gpu.stream);
   } catch (const std::exception& error) {
     return {Status::internal, error.what()};
   }
-  op.tails = op.scratch.data() + shard_bytes;
-  return {};
 }
 
 // `mine` where it is what all have to say, else what one of them has said; `then` with
@@ -135,7 +144,6 @@ Outcome HierarchicalAllReduce::reduce_scatter(Op& op, const device::Presence& pr
   const auto ranks = static_cast<std::size_t>(ranks_->size());
   const std::size_t bytes = op.element_bytes();
   device::Queue& queue = ranks_->queue();
-  queue.follow(request.on_gpu.stream);
   if (op.part > 0)
     if (Outcome failed = ranks_->reduce_scatter(request.send, op.scratch.data(), op.part, type,
                                                 nccl_op, presence);
@@ -163,7 +171,12 @@ Outcome HierarchicalAllReduce::await(const AcrossHosts& hosts, std::uint64_t tag
   if (found.empty()) return {Status::peer_lost, "no op with this tag is in flight"};
   Op op = std::move(found.mapped());
   node::ReduceInfo of_shard;
-  Outcome outcome = op.launched.ok() ? hosts.await(tag, of_shard) : op.launched;
+  Outcome outcome = op.launched;
+  try {
+    if (outcome.ok()) outcome = hosts.await(tag, of_shard);
+  } catch (const std::exception& error) {  // the other ranks are to hear of it as well
+    outcome = {Status::internal, error.what()};
+  }
   outcome = agree(outcome, of_shard.world_size,
                   "the peer groups of this host's ranks have different members", Status::peer_lost,
                   hosts.presence);

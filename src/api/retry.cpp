@@ -25,6 +25,15 @@ namespace {
 using node::PeerNode;
 using node::ReduceRequest;
 
+Answer check_shape(const pcclReduceOpDescriptor_t* descriptors, std::size_t count,
+                   int max_in_flight) {
+  if (descriptors == nullptr) return invalid_argument("the array of descriptors is NULL");
+  if (count == 0) return invalid_argument("count is 0");
+  if (max_in_flight <= 0)
+    return invalid_argument("max_in_flight is " + std::to_string(max_in_flight));
+  return success();
+}
+
 // `feedbacks` may be null, and so may each of them.
 Answer check_all(const pcclReduceOpDescriptor_t* descriptors, pcclErrorFeedback_t* const* feedbacks,
                  std::size_t count, device::Stream stream, std::vector<ReduceRequest>& requests,
@@ -171,9 +180,10 @@ Answer reduce_all(PeerNode& peer, Road road, const std::vector<ReduceRequest>& r
 
 // In place of their first launch.
 Answer refused_by_all(PeerNode& peer, HierarchicalAllReduce& local, Answer wrong) {
-  return answer_of(
-      await_result,
-      local.launch(across_hosts(peer), {Status::invalid_argument, std::move(wrong.why)}, {}));
+  const Status status =
+      wrong.result == pcclInternalError ? Status::internal : Status::invalid_argument;
+  return answer_of(await_result,
+                   local.launch(across_hosts(peer), {status, std::move(wrong.why)}, {}));
 }
 
 pcclResult_t reduce_multiple(const char* call, const pcclReduceOpDescriptor_t* descriptors,
@@ -181,18 +191,18 @@ pcclResult_t reduce_multiple(const char* call, const pcclReduceOpDescriptor_t* d
                              const pcclComm_t* communicator, pcclReduceInfo_t* info_out,
                              int max_in_flight) {
   return with_communicator(call, communicator, [&](pcclComm_t& entered) {
-    if (descriptors == nullptr) return invalid_argument("the array of descriptors is NULL");
-    if (count == 0) return invalid_argument("count is 0");
-    if (max_in_flight <= 0)
-      return invalid_argument("max_in_flight is " + std::to_string(max_in_flight));
+    Answer checked = check_shape(descriptors, count, max_in_flight);
     const std::shared_ptr<PeerNode> peer = entered.accepted_node();
-    if (peer == nullptr) return invalid_usage("not connected");
+    if (peer == nullptr) return checked.ok() ? invalid_usage("not connected") : checked;
     const std::shared_ptr<HierarchicalAllReduce> local = entered.local();
     std::vector<ReduceRequest> requests;
     std::vector<FeedbackLease> leases;
-    if (Answer wrong = check_all(descriptors, feedbacks, count, entered.stream(), requests, leases);
-        !wrong.ok())
-      return local == nullptr ? wrong : refused_by_all(*peer, *local, std::move(wrong));
+    if (checked.ok())  // also a count that memory does not suffice for is an answer of all
+      checked = without_exceptions([&] {
+        return check_all(descriptors, feedbacks, count, entered.stream(), requests, leases);
+      });
+    if (!checked.ok())
+      return local == nullptr ? checked : refused_by_all(*peer, *local, std::move(checked));
     if (local == nullptr && peer->attributes().group_world_size < 2)
       return Answer{pcclTooFewPeers, "alone in the peer group"};
     return reduce_all(*peer, local == nullptr ? flat(*peer) : hierarchical(*peer, *local), requests,

@@ -5,7 +5,9 @@
 // Collectives are put into the stream and carried out later; settle() waits for them. Nothing here
 // waits blindly: while it waits it asks NCCL what has gone wrong, the application whether it wants
 // out, and the caller whether the run still counts on this peer. After a wait that was given up
-// nobody knows what the others have done: everything fails from then on.
+// nobody knows what the others have done: everything fails from then on. So it does after an error
+// that only this rank has seen. This rank then leaves the run, which the waits of the others
+// notice.
 #pragma once
 
 #include <cstddef>
@@ -17,6 +19,7 @@
 
 #include "base/status.hpp"
 #include "device/gpu.hpp"
+#include "device/host_memory.hpp"
 #include "device/nccl.hpp"
 
 namespace pccl::device {
@@ -24,7 +27,7 @@ namespace pccl::device {
 // What a wait looks at besides the GPU and NCCL.
 struct Presence {
   std::function<bool()> in_run;     // false: the other ranks may have gone, too
-  std::function<void()> leave_run;  // the application wants out
+  std::function<void()> leave_run;  // the other ranks are not to wait for this one
 };
 
 class LocalRanks {
@@ -39,6 +42,9 @@ class LocalRanks {
   int rank() const { return rank_; }
   Gpu& gpu() const { return *gpu_; }
   Queue& queue() const { return *queue_; }
+
+  // What is in the application's stream now comes first. Where that cannot be, all is as it was.
+  Outcome follow(Stream application);
 
   // `count` elements are for, or of, each rank.
   Outcome reduce_scatter(const void* send, void* receive, std::size_t count, Nccl::Type type,
@@ -64,8 +70,10 @@ class LocalRanks {
  private:
   LocalRanks(Nccl& nccl, ncclComm* comm, std::shared_ptr<Gpu> gpu, int size, int rank);
 
-  Outcome fail(Status status, std::string why);
-  Outcome failure_of_nccl();  // by now; ok: none
+  Outcome fail(Status status, std::string why, const Presence& presence);
+  // By now; ok: none.
+  Outcome failure_of_nccl(const Presence& presence);
+  Outcome failure_of_queue(const Presence& presence);
   Outcome called(const char* function, int error, const Presence& presence);
   Outcome wait_until(const std::function<bool()>& done, const Presence& presence);
 
@@ -76,7 +84,8 @@ class LocalRanks {
   std::shared_ptr<Queue> queue_;
   struct Votes;  // of agree()
   Memory votes_on_gpu_;
-  Votes* votes_ = nullptr;  // pinned: what goes there, and what comes back
+  HostMemory pinned_;
+  Votes* votes_ = nullptr;  // in it: what goes there, and what comes back
   Outcome broken_;
   std::vector<Memory> left_behind_;
 };

@@ -30,8 +30,9 @@ struct MasterGone {  // it could not be reached, or the connection ended
 struct ConnectGivenUp {  // the limit of the wait for admission has passed
   std::string why;
 };
-struct LeaveRequested {  // the application destroys the communicator, or wants out of a call
+struct LeaveRequested {  // the application destroys the communicator, or cannot go on
   std::string why = "the communicator is being destroyed";
+  bool on_purpose = true;  // no: it counts as lost, and so does its cohort
 };
 struct CallRequested {
   wire::CallKind what;

@@ -105,7 +105,8 @@ void PeerMachine::on(const ConnectGivenUp& event) {
 }
 
 void PeerMachine::on(const LeaveRequested& requested) {
-  if (standing_ == Standing::pending || standing_ == Standing::accepted) send(wire::Leave{});
+  if (requested.on_purpose && (standing_ == Standing::pending || standing_ == Standing::accepted))
+    send(wire::Leave{});
   if (standing_ != Standing::gone) leave(Status::interrupted, requested.why);
 }
 

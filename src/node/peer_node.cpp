@@ -72,7 +72,7 @@ class PeerNode::Impl final : public PeerIo {
   explicit Impl(PeerOptions options) : options_(options) {}
   ~Impl() override { shut_down(); }
 
-  void interrupt(const std::string& why = being_destroyed);
+  void interrupt(const std::string& why = being_destroyed, bool on_purpose = true);
   Outcome connect();
   bool connected() const { return accepted_; }
   Outcome call(wire::CallKind what, bool& peers_pending);
@@ -318,7 +318,7 @@ Value& PeerNode::Impl::wait_for(Promise<Value>& promise) {
     session.loop.run_until([&] { return promise.kept() || session.ticks != seen; }, takeover);
     if (promise.kept_within(session.ticks != seen ? Duration{} : interrupt_check_interval)) break;
     interruptible = !application_interrupts();
-    if (!interruptible) interrupt(by_application);
+    if (!interruptible) interrupt(by_application, false);
   }
   session.loop.run_until([&] { return promise.kept(); }, takeover);
   return promise.wait();
@@ -466,7 +466,7 @@ void PeerNode::Impl::leave_if_a_gpu_has_failed() {
 void PeerNode::Impl::gpu_has_failed(const std::string& why) {
   log()->error("{}", why);
   callers_.shut(why);
-  feed(membership::LeaveRequested{why});
+  feed(membership::LeaveRequested{why, false});
 }
 
 // ---- shared state
@@ -540,7 +540,7 @@ void PeerNode::Impl::sync_ended(EndedSync ended) {
 // ---- the end
 // ---------------------------------------------------------------------------------------------
 
-void PeerNode::Impl::interrupt(const std::string& why) {
+void PeerNode::Impl::interrupt(const std::string& why, bool on_purpose) {
   callers_.shut(why);
   Session* session = nullptr;
   {
@@ -549,7 +549,7 @@ void PeerNode::Impl::interrupt(const std::string& why) {
   }
   if (session != nullptr) {
     const net::Loop::Hold hold(session->loop);
-    feed(membership::LeaveRequested{why});
+    feed(membership::LeaveRequested{why, on_purpose});
   }
   callers_.end_connect(callers_.may_begin());
 }
@@ -575,6 +575,9 @@ PeerNode::PeerNode(PeerOptions options) : impl_(std::make_unique<Impl>(options))
 PeerNode::~PeerNode() = default;
 void PeerNode::interrupt() {
   impl_->interrupt();
+}
+void PeerNode::fall_out(const std::string& why) {
+  impl_->interrupt(why, false);
 }
 Outcome PeerNode::connect() {
   return impl_->connect();

@@ -111,6 +111,9 @@ class PeerNode {
   // Every call that is inside, and every later one, returns Status::interrupted or what had
   // happened before; any thread. The destructor does this, too.
   void interrupt();
+  // The same for a peer that cannot go on: the others of its cohort, which may wait for it outside
+  // of this library, are removed from the run as well.
+  void fall_out(const std::string& why);
 
   Outcome connect();
   bool connected() const;  // accepted, and not removed since; any thread

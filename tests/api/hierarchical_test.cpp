@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <algorithm>
 
+#include <atomic>
 #include <condition_variable>
 #include <cstring>
 #include <functional>
@@ -140,7 +141,8 @@ struct Rank {
   device::Stream application = nullptr;
   std::unique_ptr<HierarchicalAllReduce> reducer;
   AcrossHosts across;
-  bool in_run = true, has_left = false;
+  bool in_run = true;
+  std::atomic<bool> has_left = false;
 };
 
 class Hierarchical : public testing::Test {
@@ -440,6 +442,7 @@ TEST_F(Hierarchical, AFailureOfTheLastStepIsSaid) {
     const Outcome outcome = reduce(rank, wanted, info);
     EXPECT_EQ(outcome.status, rank.local == 1 ? Status::internal : Status::ok) << outcome.why;
     EXPECT_EQ(info.world_size, rank.local == 1 ? 9u : 1u);
+    EXPECT_EQ(rank.has_left, rank.local == 1);
     if (rank.local == 1) {
       EXPECT_EQ(launch(rank, {}, wanted).status, Status::invalid_usage);
     }
@@ -545,6 +548,63 @@ TEST_F(Hierarchical, NoMemoryOnTheGpuIsAnAnswerOfAll) {
   expect_reduced(DataType::float32, RedOp::sum, 10, true);
 }
 
+// Nothing moves before the input is known to be waited for.
+TEST_F(Hierarchical, AStreamThatCannotBeFollowedIsAnAnswerOfAll) {
+  make(1, 2);
+  cuda->fail_following(ranks[1]->application);
+  on_all([&](Rank& rank) {
+    std::byte* const buffer = input(rank, DataType::float32, 10);
+    const Outcome outcome =
+        launch(rank, {}, request(DataType::float32, RedOp::sum, 10, buffer, buffer));
+    EXPECT_EQ(outcome.status, Status::internal);
+    EXPECT_NE(outcome.why.find(rank.local == 1 ? "stream cannot be followed: invalid value"
+                                               : "on local rank 1 of this host"),
+              std::string::npos)
+        << outcome.why;
+    EXPECT_EQ(nccl->calls(rank.comm), 1u);
+    EXPECT_TRUE(groups[rank.local]->of(5).empty());
+    EXPECT_FALSE(rank.has_left);
+  });
+  cuda->fail_following(ranks[1]->application, false);
+  expect_reduced(DataType::float32, RedOp::sum, 10, true);
+}
+
+TEST_F(Hierarchical, KernelsThatCannotBeLoadedAreAnAnswerOfAll) {
+  make(1, 2);
+  cuda->fail_loading(0);
+  on_all([&](Rank& rank) {
+    std::byte* const buffer = input(rank, DataType::float32, 10);
+    const Outcome outcome =
+        launch(rank, {}, request(DataType::float32, RedOp::avg, 10, buffer, buffer));
+    EXPECT_EQ(outcome.status, Status::internal);
+    EXPECT_FALSE(rank.has_left);
+  });
+  cuda->fail_loading(0, false);
+  expect_reduced(DataType::float32, RedOp::avg, 10, true);
+}
+
+TEST_F(Hierarchical, LoadsTheKernelThatDividesBeforeAnythingMoves) {
+  make(1, 2);
+  on_all([&](Rank& rank) {
+    std::byte* const buffer = input(rank, DataType::float32, 10);
+    ASSERT_TRUE(launch(rank, {}, request(DataType::float32, RedOp::avg, 10, buffer, buffer)).ok());
+    EXPECT_TRUE(cuda->is_loaded(rank.gpu, RedOp::avg, DataType::float32));
+    ReduceInfo info;
+    EXPECT_TRUE(rank.reducer->await(rank.across, 5, info).ok());
+  });
+}
+
+// CUDA may wait for all that its GPUs do before it unpins memory.
+TEST_F(Hierarchical, KeepsItsPinnedMemoryForTheNextToBeAttached) {
+  make(1, 2);
+  const std::size_t pinned = cuda->live_pinned_bytes();
+  EXPECT_GT(pinned, 0u);
+  ranks.clear();
+  EXPECT_EQ(cuda->live_pinned_bytes(), pinned);
+  make(1, 2);
+  EXPECT_EQ(cuda->live_pinned_bytes(), pinned);
+}
+
 // ---- What goes wrong in NCCL ----
 
 TEST_F(Hierarchical, SaysWhatNcclSaysAndThenThatAnotherIsNeeded) {
@@ -556,6 +616,7 @@ TEST_F(Hierarchical, SaysWhatNcclSaysAndThenThatAnotherIsNeeded) {
   Outcome outcome = launch(rank, {}, wanted);
   EXPECT_EQ(outcome.status, Status::internal);
   EXPECT_EQ(outcome.why, "ncclAllReduce: unhandled system error");
+  EXPECT_TRUE(rank.has_left);  // the other ranks of the host are in this all-reduce
   outcome = launch(rank, {}, wanted);
   EXPECT_EQ(outcome.status, Status::invalid_usage);
   EXPECT_NE(outcome.why.find("attach another"), std::string::npos) << outcome.why;
@@ -572,6 +633,23 @@ TEST_F(Hierarchical, AShardThatNcclHasLeftHalfDoneIsNotSent) {
   nccl->fail_in_call(rank.comm, 1, FakeNccl::remote_error);  // after the agreement
   EXPECT_EQ(launch(rank, {}, wanted).status, Status::internal);
   EXPECT_TRUE(groups[0]->of(5).empty());
+  EXPECT_TRUE(rank.has_left);
+}
+
+// One rank cannot put into the stream what the others put into theirs: it does not go on as if it
+// had, and they do not wait for it for ever.
+TEST_F(Hierarchical, WhoCannotGoOnCallsNcclNoMoreAndLeaves) {
+  make(1, 2);
+  ranks[0]->across.presence.in_run = [&] { return !ranks[1]->has_left; };
+  cuda->fail_copy(1, 2);  // the first two are to agree
+  on_all([&](Rank& rank) {
+    std::byte* const buffer = input(rank, DataType::float32, 5);
+    const Outcome outcome =
+        launch(rank, {}, request(DataType::float32, RedOp::sum, 5, buffer, buffer));
+    EXPECT_EQ(outcome.status, rank.local == 0 ? Status::removed : Status::internal) << outcome.why;
+    EXPECT_TRUE(rank.has_left);
+  });
+  EXPECT_EQ(nccl->calls(ranks[1]->comm), 2u);  // to agree, and what needs no copy
 }
 
 // The others do not come any more, and NCCL says so at some time.

@@ -19,6 +19,7 @@ namespace pccl_test {
 namespace {
 
 constexpr int locals = 2;
+thread_local bool wants_out = false;    // of calls on this thread
 constexpr std::size_t count = 100'003;  // a shard is too large for the master
 
 struct Process {
@@ -258,6 +259,71 @@ TEST_F(LocalCommunicator, WhatDoesNotGoWithItIsRefused) {
     EXPECT_EQ(pcclAllReduceMultipleWithRetry(&one, 1, process.comm, nullptr, 1),
               pcclInvalidArgument);
   });
+}
+
+// What keeps one of them from launching at all.
+TEST_F(LocalCommunicator, WhatOneProcessForgetsIsRefusedOnAll) {
+  connect();
+  attach();
+  on(0, 2, [&](Process& process) {
+    const bool forgets = process.gpu == 0;
+    const auto expect_refused = [&](pcclResult_t result, const std::string& words) {
+      EXPECT_EQ(result, pcclInvalidArgument);
+      EXPECT_NE(process.comm.last_error().find(forgets ? words : "on local rank 0 of this host"),
+                std::string::npos)
+          << process.comm.last_error();
+    };
+    const auto sum = sum_of_floats(count);
+    pcclAsyncReduceOp_t handle{};
+    expect_refused(pcclAllReduceAsync(process.buffer, process.buffer, &sum, process.comm,
+                                      forgets ? nullptr : &handle),
+                   "reduce_handle_out is NULL");
+    const pcclReduceOpDescriptor_t one{process.buffer, process.buffer, sum};
+    const auto reduce_multiple = [&](const pcclReduceOpDescriptor_t* ops, std::size_t number,
+                                     int max_in_flight) {
+      return pcclAllReduceMultipleWithRetry(ops, number, process.comm, nullptr, max_in_flight);
+    };
+    expect_refused(reduce_multiple(forgets ? nullptr : &one, 1, 1), "descriptors is NULL");
+    expect_refused(reduce_multiple(&one, forgets ? 0 : 1, 1), "count is 0");
+    expect_refused(reduce_multiple(&one, 1, forgets ? 0 : 1), "max_in_flight is 0");
+    expect_input(process);
+  });
+}
+
+// One process fails alone while the other is inside as well; nobody waits for long.
+TEST_F(LocalCommunicator, AProcessThatFailsTakesItsHostOutOfTheRun) {
+  connect();
+  attach();
+  nccl->fail_in_call(processes[0]->nccl, 1, FakeNccl::remote_error);
+  on(0, 4, [&](Process& process) {
+    const auto sum = sum_of_floats(count);
+    EXPECT_EQ(pcclAllReduce(process.buffer, process.buffer, &sum, process.comm, nullptr),
+              process.gpu == 0 ? pcclInternalError : pcclRankConnectionLost)
+        << process.comm.last_error();
+    if (process.gpu > 0) expect_input(process);
+    EXPECT_EQ(pcclAllReduce(process.buffer, process.buffer, &sum, process.comm, nullptr),
+              process.gpu < 2 ? pcclInvalidUsage : pcclTooFewPeers)
+        << process.comm.last_error();
+    EXPECT_EQ(pcclUpdateTopology(process.comm),
+              process.gpu < 2 ? pcclUpdateTopologyFailed : pcclSuccess)
+        << process.comm.last_error();
+  });
+}
+
+// The other host does not come, and nobody but one process wants out.
+TEST_F(LocalCommunicator, AProcessThatIsInterruptedTakesItsHostOutOfTheRun) {
+  connect();
+  attach();
+  pcclSetInterruptCheck([] { return wants_out; });
+  on(0, 2, [&](Process& process) {
+    wants_out = process.gpu == 0;
+    const auto sum = sum_of_floats(count);
+    EXPECT_EQ(pcclAllReduce(process.buffer, process.buffer, &sum, process.comm, nullptr),
+              pcclRankConnectionLost)
+        << process.comm.last_error();
+    expect_input(process);
+  });
+  pcclSetInterruptCheck(nullptr);
 }
 
 TEST_F(LocalCommunicator, ThatIsBrokenIsRefused) {

@@ -26,6 +26,7 @@ PeerNode::~PeerNode() {
 }
 
 void PeerNode::interrupt() {}
+void PeerNode::fall_out(const std::string&) {}
 Outcome PeerNode::connect() {
   ++script().connects;
   impl_->connected = script().connect.ok();

@@ -219,11 +219,20 @@ int FakeRuntime::put_piece(int gpu, Stream stream, std::function<void()> work) {
 int FakeRuntime::follow(int gpu, Stream stream, Stream other) {
   const std::lock_guard guard(mutex_);
   if (broken_) return broken;
+  if (not_followed_.contains(other)) return invalid_value;
   const auto at = queue(gpu, stream), before = queue(gpu, other);
   at->pieces.push_back({[] {}, before, before->put});
   ++at->put;
   changed_.notify_all();
   return 0;
+}
+
+void FakeRuntime::fail_following(Stream stream, bool fail) {
+  const std::lock_guard guard(mutex_);
+  if (fail)
+    not_followed_.insert(stream);
+  else
+    not_followed_.erase(stream);
 }
 
 std::shared_ptr<FakeRuntime::Queue> FakeRuntime::next() {
@@ -307,6 +316,11 @@ int FakeRuntime::call(int gpu, Stream stream, void (*function)(void*), void* arg
 
 int FakeRuntime::copy(int gpu, Stream stream, void* to, const void* from, std::size_t bytes) {
   const std::lock_guard guard(mutex_);
+  if (const auto found = copies_to_fail_.find(gpu);
+      found != copies_to_fail_.end() && found->second-- == 0) {
+    copies_to_fail_.erase(found);
+    return invalid_value;
+  }
   const bool into = on_gpu(gpu, to), out_of = on_gpu(gpu, from);
   if (!into && !out_of) return invalid_value;
   const auto inside = [&](const void* at) {
@@ -315,6 +329,31 @@ int FakeRuntime::copy(int gpu, Stream stream, void* to, const void* from, std::s
   if ((into && !inside(to)) || (out_of && !inside(from))) return invalid_value;
   (into && out_of ? traffic_.on_device : into ? traffic_.to_device : traffic_.from_device) += bytes;
   return put_piece(gpu, stream, [=] { std::memcpy(to, from, bytes); });
+}
+
+int FakeRuntime::load_reduce(int gpu, RedOp op, DataType type) {
+  const std::lock_guard guard(mutex_);
+  if (not_loading_.contains(gpu)) return out_of_memory;
+  loaded_.insert({gpu, op, type});
+  return 0;
+}
+
+void FakeRuntime::fail_loading(int gpu, bool fail) {
+  const std::lock_guard guard(mutex_);
+  if (fail)
+    not_loading_.insert(gpu);
+  else
+    not_loading_.erase(gpu);
+}
+
+void FakeRuntime::fail_copy(int gpu, std::size_t number) {
+  const std::lock_guard guard(mutex_);
+  copies_to_fail_[gpu] = number;
+}
+
+bool FakeRuntime::is_loaded(int gpu, RedOp op, DataType type) const {
+  const std::lock_guard guard(mutex_);
+  return loaded_.contains({gpu, op, type});
 }
 
 int FakeRuntime::reduce(int gpu, Stream stream, RedOp op, DataType type, void* out, const void* a,

@@ -17,6 +17,8 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "base/rng.hpp"
@@ -51,6 +53,10 @@ class FakeRuntime final : public pccl::device::Runtime {
   void fail_pinning() { pins_ = false; }
   // From now on free() waits for all that the GPU does, as CUDA's may.
   void wait_when_freeing(bool wait = true) { frees_wait_ = wait; }
+  void fail_following(pccl::device::Stream stream, bool fail = true);  // nothing can follow it
+  void fail_loading(int gpu, bool fail = true);                        // of kernels
+  void fail_copy(int gpu, std::size_t number);  // with this number, from 0, from now on
+  bool is_loaded(int gpu, pccl::RedOp op, pccl::DataType type) const;
   // From now on everything fails, and what has not been done is never done.
   void break_down();
 
@@ -77,7 +83,7 @@ class FakeRuntime final : public pccl::device::Runtime {
   int call(int gpu, pccl::device::Stream stream, void (*function)(void*), void* argument) override;
   int copy(int gpu, pccl::device::Stream stream, void* to, const void* from,
            std::size_t bytes) override;
-  int load_reduce(int, pccl::RedOp, pccl::DataType) override { return 0; }
+  int load_reduce(int gpu, pccl::RedOp op, pccl::DataType type) override;
   int load_quantize(int, pccl::DataType, pccl::Code) override { return 0; }
   int reduce(int gpu, pccl::device::Stream stream, pccl::RedOp op, pccl::DataType type, void* out,
              const void* a, const void* b, std::size_t count) override;
@@ -137,6 +143,10 @@ class FakeRuntime final : public pccl::device::Runtime {
   std::size_t allocations_left_ = SIZE_MAX;
   std::size_t pieces_done_ = 0;
   Traffic traffic_;
+  std::set<pccl::device::Stream> not_followed_;
+  std::set<int> not_loading_;                  // GPUs
+  std::map<int, std::size_t> copies_to_fail_;  // by GPU: the next is 0
+  std::set<std::tuple<int, pccl::RedOp, pccl::DataType>> loaded_;
   bool pins_ = true, broken_ = false, stopping_ = false;
   std::atomic<bool> frees_wait_ = false;
   std::thread thread_;

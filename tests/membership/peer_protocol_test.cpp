@@ -138,6 +138,18 @@ TEST_P(PeerTable, EveryEventOfItsOwnSide) {
     }
 }
 static_assert(std::is_same_v<std::variant_alternative_t<6, PeerEvent>, CallRequested>);
+
+// Without the word the master takes it for lost, and its cohort out of the run.
+TEST(Peer, AWordToTheMasterIsForWhoLeavesOnPurpose) {
+  for (const bool on_purpose : {true, false}) {
+    PeerBench bench;
+    bench.accept();
+    bench.step(LeaveRequested{"test", on_purpose});
+    EXPECT_EQ(bench.effects<SendToMaster>().size(), on_purpose ? 1u : 0u);
+    EXPECT_EQ(bench.effects<CloseMaster>().size(), 1u);
+    EXPECT_EQ(bench.machine().standing(), Standing::gone);
+  }
+}
 static_assert(std::is_same_v<std::variant_alternative_t<7, PeerEvent>, SyncRequested>);
 static_assert(std::is_same_v<std::variant_alternative_t<9, PeerEvent>, LaunchRequested>);
 

@@ -247,6 +247,33 @@ def test_attach_local_without_nccl():
         communicator.attach_local(-1)
 
 
+class Attaching:
+    """In place of the library's communicator: takes whatever is attached."""
+
+    def __init__(self):
+        self.attached = []
+
+    def attach_local(self, local, stream):
+        self.attached.append(local)
+        return 0
+
+    def destroy(self):
+        pass
+
+
+@pytest.mark.parametrize("leave", [Communicator.renew, Communicator.close])
+def test_a_local_communicator_does_not_outlive(leave, monkeypatch):
+    communicator = Communicator("127.0.0.1:1")
+    communicator._native = first = Attaching()
+    communicator.attach_local(0x1234)
+    assert first.attached == [0x1234] and communicator._local == 0x1234
+    monkeypatch.setattr(pccl._loader.core, "Communicator", lambda *_: second)
+    second = Attaching()
+    leave(communicator)
+    assert communicator._local is None
+    assert second.attached == []
+
+
 # ---- torch
 
 

@@ -108,23 +108,25 @@ class Communicator:
         self._in_flight: dict[int, tuple[Any, ...]] = {}
 
     def close(self) -> None:
-        """Leaves the run; the others go on. Calls that block in other threads end."""
+        """Leaves the run; the others go on. Calls that block in other threads end. No local communicator is attached any
+        more."""
         native = getattr(self, "_native", None)
         if native is not None:
             native.destroy()
             self._in_flight.clear()
             self._connected = False
+            self._local = None
 
     def renew(self) -> None:
-        """Leaves the run and begins anew, unconnected: for a peer that was removed and wants to come back."""
+        """Leaves the run and begins anew, unconnected: for a peer that was removed and wants to come back. The cohort and the
+        stream stay; a local communicator does not, for a collective that was given up may be in it: `attach_local` it, or
+        another one, on all ranks of the host."""
         self.close()
         self._native = _loader.core.Communicator(*self._seat)
         if self._cohort is not None:
             self.set_cohort(*self._cohort)
         if self._stream is not None:
             self.set_stream(self._stream)
-        if self._local is not None:
-            self.attach_local(self._local)
 
     def set_cohort(self, cohort: int, size: int) -> None:
         """Before `connect`: this peer is let in together with ``size`` - 1 others that name the same cohort, in whatever
@@ -157,7 +159,7 @@ class Communicator:
 
         Args:
             local: the ``ncclComm_t`` of the GPUs of this host, whose rank i is in peer group i; it lives until another one
-                or None is attached, or `close`. None: no longer.
+                or None is attached, or `close` or `renew`, which let go of it. None: no longer.
         """
         value = _unsigned(local or 0, 64, "local")
         self._check(self._native.attach_local(value, self._stream or _streams.DEFAULT), "pcclCommAttachLocal")

@@ -82,7 +82,10 @@ int Communicator::set_stream(std::uintptr_t stream) {
 }
 
 int Communicator::attach_local(std::uintptr_t local, std::uintptr_t stream) {
-  return pcclCommAttachLocal(handle_, static_cast<ncclComm*>(pointer(local)), pointer(stream));
+  return without_gil(
+      [=, handle = handle_] {  // CUDA may wait for the GPU before it has made a stream
+        return pcclCommAttachLocal(handle, static_cast<ncclComm*>(pointer(local)), pointer(stream));
+      });
 }
 
 std::tuple<int, int> Communicator::attribute(int which) const {

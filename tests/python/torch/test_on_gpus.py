@@ -328,6 +328,18 @@ def test_training_loops_use_torch_s_streams():
 # ---- NCCL inside a host
 
 
+def test_ranks_with_a_shard_of_their_own_have_no_local_communicator():
+    from pccl.torch._seat import Seat
+
+    communicator = pccl.Communicator("127.0.0.1:1")
+    seat = Seat(communicator)
+    communicator._local = 0x1234
+    with pytest.raises(ValueError, match="attach_local.*a shard of its own"):
+        Seat(communicator)
+    with pytest.raises(ValueError, match="attach_local"):
+        seat.reduce(torch.zeros(1), ReduceOp.SUM, 0)
+
+
 class NcclBackend:
     def _comm_ptr(self):
         return 0x1234
@@ -352,8 +364,14 @@ def nccl_group(monkeypatch):
     group = Group()
     reduced = []
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
-    monkeypatch.setattr(torch, "zeros", lambda *shape, device: ("zeros", device))
-    monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor, group: reduced.append((tensor, group)))
+    monkeypatch.setattr(torch, "zeros", lambda count, device: (count, device))
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda group: 4)
+    for collective in ("all_reduce", "reduce_scatter_tensor", "all_gather_into_tensor"):
+        monkeypatch.setattr(
+            torch.distributed,
+            collective,
+            lambda *tensors, group, name=collective: reduced.append((name, *tensors, group)),
+        )
     group.reduced = reduced
     return group
 
@@ -367,7 +385,12 @@ def test_attach_local_gives_the_communicator_of_the_group(nccl_group):
     pccl.torch.attach_local(Communicator(), nccl_group)
     assert attached == [0x1234]
     assert nccl_group.asked == [torch.device("cuda", 3)]
-    assert nccl_group.reduced == [(("zeros", torch.device("cuda", 3)), nccl_group)]  # which makes it
+    one, four = ((count, torch.device("cuda", 3)) for count in (1, 4))
+    assert nccl_group.reduced == [  # which makes it, and its connections
+        ("all_reduce", one, nccl_group),
+        ("reduce_scatter_tensor", one, four, nccl_group),
+        ("all_gather_into_tensor", four, one, nccl_group),
+    ]
 
 
 def test_attach_local_needs_a_backend_that_tells(nccl_group):

@@ -30,7 +30,8 @@ def shard_communicator(address: str, replica: Any = None) -> Communicator:
 
 def attach_local(communicator: Communicator, group: Any = None) -> None:
     """All-reduces of CUDA tensors over all GPUs of all hosts: NCCL inside this host, PCCL between the hosts, each rank of
-    the host with its shard of the tensor (docs/nccl.md). For a communicator of `shard_communicator` over the same group.
+    the host with its shard of the tensor (docs/nccl.md). For a communicator of `shard_communicator` over the same group,
+    and again after its `renew`; not for `DiLoCo` and `AverageGradients`, whose ranks reduce a shard of their own each.
     Collective over the group; so is from now on every all-reduce of the communicator, and torch uses the group for nothing
     else while one is inside.
 
@@ -45,7 +46,13 @@ def attach_local(communicator: Communicator, group: Any = None) -> None:
     from torch import distributed
 
     device = torch.device("cuda", torch.cuda.current_device())
-    distributed.all_reduce(torch.zeros(1, device=device), group=group)  # torch makes its communicators when they are used
+    # torch makes its communicators when they are used, and NCCL the connections of each collective: by now, since PCCL could
+    # not give up a wait for them.
+    one = torch.zeros(1, device=device)
+    of_each = torch.zeros(distributed.get_world_size(group), device=device)
+    distributed.all_reduce(one, group=group)
+    distributed.reduce_scatter_tensor(one, of_each, group=group)
+    distributed.all_gather_into_tensor(of_each, one, group=group)
     backend = (distributed.group.WORLD if group is None else group)._get_backend(device)
     pointer = getattr(backend, "_comm_ptr", None)
     if pointer is None:

@@ -15,7 +15,7 @@ import torch
 from pccl._communicator import Communicator, ErrorFeedback
 from pccl._descriptors import QuantizationOptions
 from pccl._enums import Attribute, ReduceOp
-from pccl._errors import PCCLError, Result, require_whole
+from pccl._errors import PCCLError, Result, require, require_whole
 from pccl._shared_state import SharedState, TensorInfo
 from pccl.torch._flat import Named
 from pccl.torch._progress import shown
@@ -54,6 +54,7 @@ class Seat:
 
     def __init__(self, communicator: Communicator, ranks_per_replica: int = 1) -> None:
         require_whole(ranks_per_replica, "ranks_per_replica", 1)
+        _require_flat(communicator)
         self.communicator = communicator
         communicator.set_stream()  # torch's current one: that is where the tensors are written
         self.ranks_per_replica = ranks_per_replica
@@ -128,6 +129,7 @@ class Seat:
     ) -> Optional[Traffic]:
         """In place. None: a peer was lost, on all that remain alike; the values are as they were. A peer that is alone
         has the result already."""
+        _require_flat(self.communicator)  # it may have been attached meanwhile
         try:
             with _removals():
                 info = self.communicator.all_reduce(
@@ -165,6 +167,14 @@ def complete_grid(communicator: Communicator, ranks_per_replica: int) -> None:
     ):
         time.sleep(PAUSE_WHILE_WAITING_S)
         communicator.update_topology()
+
+
+def _require_flat(communicator: Communicator) -> None:
+    require(
+        communicator._local is None,
+        "the communicator has a local one (attach_local): its all-reduces add up one tensor over all ranks of a host, and here "
+        "every rank has a shard of its own",
+    )
 
 
 class _removals:

@@ -19,6 +19,12 @@ from common.text_data import TextData
 EVALUATION_WINDOWS = 128
 
 
+def _device(name: str) -> str:
+    if torch.device(name).type == "cuda" and not torch.cuda.is_available():
+        raise argparse.ArgumentTypeError("torch sees no GPU here")
+    return name
+
+
 def parser_of(description: str, unit: str, end: int, kill_at: int, join_at: int) -> argparse.ArgumentParser:
     """``unit`` is what training is counted in: rounds or steps."""
     parser = argparse.ArgumentParser(description=description)
@@ -41,7 +47,7 @@ def parser_of(description: str, unit: str, end: int, kill_at: int, join_at: int)
     training.add_argument("--lr", type=float, default=6e-3, help="of AdamW, after warming up and before it falls")
     training.add_argument("--quantization", default="uint8", help="of what is exchanged; none: float32")
     training.add_argument("--seed", type=int, help="of the text that this peer sees; default: by its name")
-    training.add_argument("--device", default="cpu", help="cpu or cuda; peers of both kinds train together")
+    training.add_argument("--device", default="cpu", type=_device, help="cpu or cuda; peers of both kinds train together")
     training.add_argument("--threads", type=int, default=1, help="of torch")
     model = parser.add_argument_group("model")
     for name, value in vars(Shape()).items():

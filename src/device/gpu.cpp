@@ -27,7 +27,7 @@ Error::Error(Runtime& runtime, int gpu, const std::string& what, int error)
 
 std::shared_ptr<Gpu> Gpu::at(int ordinal) {
   Runtime* const here = device::runtime();
-  if (here == nullptr) throw std::runtime_error("this build of the library has no CUDA support");
+  if (here == nullptr) throw Error("this build of the library has no CUDA support");
   const std::lock_guard guard(registry_mutex);
   std::shared_ptr<Gpu>& gpu = registry()[ordinal];
   if (gpu == nullptr) gpu = std::make_shared<Gpu>(*here, ordinal);

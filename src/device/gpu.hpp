@@ -1,5 +1,5 @@
-// What the library keeps on one GPU: streams of its own, each with a block of memory, and memory
-// for the way back of in-place ops. All of it is lent, and kept for the next who asks. Any thread.
+// What the library keeps on one GPU: streams of its own, and memory. All of it is lent, and kept
+// for the next who asks. Any thread.
 #pragma once
 
 #include <cstddef>

@@ -369,7 +369,7 @@ TEST_F(Hierarchical, WaitsForTheStreamThatMakesTheInput) {
   make(2, 2);
   for (const auto& rank : ranks) cuda->hold(rank->application, rank->gpu);
   std::thread application([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    cuda->await_who_waits();
     for (const auto& rank : ranks) cuda->let_go(rank->application, rank->gpu);
   });
   expect_reduced(DataType::float32, RedOp::sum, 1001, false);
@@ -658,7 +658,7 @@ TEST_F(Hierarchical, AWaitEndsWhenNcclHasFailed) {
   Rank& rank = *ranks[0];
   std::byte* const buffer = input(rank, DataType::float32, 10);
   std::thread breaks([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    cuda->await_who_waits();
     nccl->break_down(rank.comm, FakeNccl::remote_error);
   });
   const Outcome outcome =
@@ -697,7 +697,7 @@ TEST_F(Hierarchical, ABrokenGpuEndsTheWait) {
   Rank& rank = *ranks[0];
   std::byte* const buffer = input(rank, DataType::float32, 10);
   std::thread breaks([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    cuda->await_who_waits();
     cuda->break_down();
   });
   const Outcome outcome =

@@ -222,7 +222,6 @@ TEST_F(GpuAllReduce, GivingMemoryBackKeepsNobodyWaiting) {
   const pcclReduceDescriptor_t sum = sum_of_floats(count);
   const pccl::device::Stream busy = cuda->application_stream();
   std::atomic<int> reduced = 0;
-  std::atomic<bool> let_go = false;
   cuda->hold(busy);
   cuda->wait_when_freeing();
   std::vector<std::byte*> data{memory(true, count * sizeof(float)),
@@ -234,18 +233,13 @@ TEST_F(GpuAllReduce, GivingMemoryBackKeepsNobodyWaiting) {
     });
   });
   while (reduced < 1) std::this_thread::yield();
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the other frees by now
-  std::thread later([&] {
-    std::this_thread::sleep_for(std::chrono::seconds(1));
-    let_go = true;
-    cuda->let_go(busy);
-  });
+  cuda->await_who_waits();  // the other, who frees
   each(2, [&](std::size_t peer) {
     bool pending = true;
     EXPECT_EQ(pcclArePeersPending(*comms[peer], &pending), pcclSuccess);
-    EXPECT_FALSE(let_go);
   });
-  later.join();
+  EXPECT_LT(reduced, 2) << "it waits still";
+  cuda->let_go(busy);
   reducing.join();
   cuda->wait_when_freeing(false);
 }

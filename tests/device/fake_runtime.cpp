@@ -1,5 +1,8 @@
 #include "fake_runtime.hpp"
 
+#include <gtest/gtest.h>
+
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -278,9 +281,19 @@ int FakeRuntime::wait(int gpu, Stream stream) {
   std::unique_lock lock(mutex_);
   const auto at = queue(gpu, stream);
   const std::uint64_t until = at->put;
+  if (at->done < until) ++waits_;
+  changed_.notify_all();
   while (!broken_ && at->done < until)
     if (worker_ == Worker::thread || !step(lock)) changed_.wait(lock);
   return broken_ ? broken : 0;
+}
+
+void FakeRuntime::await_who_waits() {
+  std::unique_lock lock(mutex_);
+  const bool somebody =
+      changed_.wait_for(lock, std::chrono::seconds(20), [&] { return waits_ > 0; });
+  EXPECT_TRUE(somebody) << "nobody waits";
+  waits_ = 0;
 }
 
 int FakeRuntime::query(int gpu, Stream stream) {
@@ -288,6 +301,8 @@ int FakeRuntime::query(int gpu, Stream stream) {
   if (broken_) return broken;
   const auto at = queue(gpu, stream);
   if (at->done == at->put) return 0;
+  ++waits_;
+  changed_.notify_all();
   if (worker_ == Worker::nobody && ++at->asked >= who_asks_so_often_waits) step(lock);
   return broken_ ? broken : not_ready;
 }

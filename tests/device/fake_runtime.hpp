@@ -48,6 +48,9 @@ class FakeRuntime final : public pccl::device::Runtime {
   void let_go(pccl::device::Stream stream, int gpu = 0);
   void put(pccl::device::Stream stream, std::function<void()> work, int gpu = 0);
 
+  // Returns once somebody waits, or asks again and again, for work that is not done. Not for long.
+  void await_who_waits();
+
   bool step();  // one piece of work; false: there is none that can be done
   void fail_allocations_after(std::size_t count) { allocations_left_ = count; }
   void fail_pinning() { pins_ = false; }
@@ -142,6 +145,7 @@ class FakeRuntime final : public pccl::device::Runtime {
   std::uintptr_t next_stream_ = 16;
   std::size_t allocations_left_ = SIZE_MAX;
   std::size_t pieces_done_ = 0;
+  std::size_t waits_ = 0;  // calls that have found work that is not done
   Traffic traffic_;
   std::set<pccl::device::Stream> not_followed_;
   std::set<int> not_loading_;                  // GPUs

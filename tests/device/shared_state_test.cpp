@@ -181,7 +181,7 @@ TEST_F(DeviceSharedState, IsReadAfterTheApplicationsWork) {
     cuda->hold(nullptr);
     cuda->put(nullptr, [&] { std::memset(holder.at(0), 77, sizes[0]); });
     std::thread later([&] {
-      std::this_thread::sleep_for(50ms);
+      cuda->await_who_waits();
       EXPECT_NE(holder.at(0)[0], std::byte{77});
       cuda->let_go(nullptr);
     });

@@ -46,7 +46,7 @@ TEST(NotInitialized, ComesBeforeEveryOtherCheckAndEndsWithInit) {
   // These need no pcclInit.
   pcclBuildInfo_t info;
   EXPECT_EQ(pcclGetBuildInfo(&info), pcclSuccess);
-  EXPECT_FALSE(info.has_cuda_support);
+  EXPECT_EQ(info.has_cuda_support, BUILT_WITH_CUDA != 0);
   EXPECT_EQ(pcclGetBuildInfo(nullptr), pcclInvalidArgument);
   EXPECT_STREQ(pcclGetVersion(), "2.0.0");
   EXPECT_NE(std::string(pcclGetErrorString(pcclNotInitialized)).find("pcclInit"),

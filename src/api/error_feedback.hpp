@@ -10,7 +10,7 @@
 
 #include "api/answer.hpp"
 #include "device/gpu.hpp"
-#include "node/peer_node.hpp"
+#include "node/peer_requests.hpp"
 #include "pccl.h"
 
 // The residuals are where the last op has needed them: on the host or on a GPU. Used by one thread

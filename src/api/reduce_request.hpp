@@ -2,7 +2,7 @@
 #pragma once
 
 #include "api/answer.hpp"
-#include "node/peer_node.hpp"
+#include "node/peer_requests.hpp"
 #include "pccl.h"
 
 namespace pccl::api {

@@ -14,7 +14,7 @@
 #include "base/status.hpp"
 #include "net/loop_turns.hpp"
 #include "node/peer_core.hpp"
-#include "node/peer_node.hpp"
+#include "node/peer_requests.hpp"
 #include "node/promise.hpp"
 
 namespace pccl::node {

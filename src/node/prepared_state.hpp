@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/digest.hpp"
-#include "node/peer_node.hpp"
+#include "node/peer_requests.hpp"
 #include "shared_state/block_map.hpp"
 #include "shared_state/digest_state.hpp"
 #include "shared_state/state_view.hpp"

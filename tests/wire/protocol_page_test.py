@@ -25,7 +25,8 @@ def structs(text):
 
 class ProtocolPage(unittest.TestCase):
     page = (root / "docs/protocol.md").read_text()
-    declared = "".join((root / "src" / name).read_text() for name in ("wire/messages.hpp", "base/algorithm.hpp"))
+    declared = "".join(page.read_text() for page in
+                       [*sorted((root / "src/wire/messages").glob("*.hpp")), root / "src/base/algorithm.hpp"])
     bulk = (root / "src/wire/bulk.hpp").read_text()
     sections = {name: (int(number), text) for name, number, text in
                 re.findall(r"^### `(\w+)` \((\d+)\)\n(.*?)(?=^##|\Z)", page, re.S | re.M)}

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,10 @@
 #include "base/sync_strategy.hpp"
 #include "base/time.hpp"
 #include "device/runtime.hpp"
+
+namespace pccl::device {
+struct Workspace;
+}
 
 namespace pccl::node {
 
@@ -56,6 +61,8 @@ struct ReduceRequest {
   std::uint64_t tag = 0;
   OnGpu on_gpu{};                // where both buffers and the residuals are
   bool awaited_at_once = false;  // by the thread that launches it
+  // What it uses of its GPU, where the caller has made it beforehand; null: the launch makes it.
+  std::shared_ptr<device::Workspace> workspace{};
 };
 
 struct ReduceInfo {

@@ -230,8 +230,9 @@ void DeviceRing::release_unneeded(std::uint32_t position) {
 
 // ---- the way back: on the GPU, in the queue that then writes
 
+// Without memory for it: not in place, or in memory that nobody reads after a failure.
 void DeviceRing::save_result(device::Queue& queue, const plan::Range& range) {
-  if (!in_place() || mutant(Mutant::missing_restore)) return;
+  if (!workspace().way_back || mutant(Mutant::missing_restore)) return;
   save(queue, result_at(range), workspace().way_back.data() + range.begin * element_bytes_,
        range.count * element_bytes_);
 }

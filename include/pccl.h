@@ -420,8 +420,8 @@ struct ncclComm; /* ncclComm_t of nccl.h is a pointer to it */
  *   waits    NCCL connects the GPUs when a collective is first used. In a communicator that blocks
  *            (ncclConfig_t) nothing ends that wait: attach one that does not block, or one in which
  *            ncclAllReduce, ncclReduceScatter and ncclAllGather have been called once.
- *   memory   2 * count / L elements on the GPU for each op in flight, kept for later ones up to 1 GiB, and what an
- *            all-reduce of the shard takes.
+ *   memory   count / L elements on the GPU for each op in flight, kept for later ones up to 1 GiB, and what an
+ *            all-reduce of the shard takes that is not in place.
  *   cost     beyond NCCL's and the shard's two NCCL all-reduces of 24 bytes, to agree, and a wait for the GPU
  *            after each step.
  *   errors   pcclInvalidArgument: not a communicator, NCCL says so of `local`, or its rank does not fit the

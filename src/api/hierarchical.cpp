@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <exception>
+#include <optional>
 #include <utility>
+
+#include "base/limits.hpp"
 
 namespace pccl::api {
 
@@ -24,6 +27,21 @@ std::uint64_t fingerprint(const node::ReduceRequest& request) {
     mixed ^= mixed >> 32;
   }
   return mixed >> 2;
+}
+
+// Divided by all ranks of all hosts at last.
+RedOp op_across_hosts(RedOp op) {
+  return op == RedOp::avg ? RedOp::sum : op;
+}
+
+std::optional<Code> code_of(const QuantizationOptions& quantization) {
+  return quantization ? std::optional(quantization.code) : std::nullopt;
+}
+
+// The launch has not been counted in this rank's group, while it may have been in those of others.
+bool puts_groups_out_of_step(Status refused) {
+  return refused == Status::internal || refused == Status::invalid_usage ||
+         refused == Status::invalid_argument;
 }
 
 }  // namespace
@@ -50,6 +68,8 @@ Outcome HierarchicalAllReduce::check(const node::ReduceRequest& request) const {
   if (request.residual != nullptr)
     return {Status::invalid_usage, "no error feedback with a local communicator"};
   if (in_flight(request.tag)) return {Status::invalid_argument, "the tag is in flight"};
+  if (ops_.size() >= limits::ops_in_flight)
+    return {Status::invalid_usage, fmt::format("{} ops are in flight, the limit", ops_.size())};
   const int gpu = ranks_->gpu().ordinal();
   for (const auto& [what, buffer] :
        {std::pair{"send", request.send}, {"receive", static_cast<const void*>(request.receive)}}) {
@@ -81,6 +101,15 @@ Outcome HierarchicalAllReduce::prepare(Op& op) const {
       throw device::Error(gpu.runtime(), gpu.ordinal(), "its kernels cannot be loaded", loaded);
     op.scratch = gpu.memory(shard_bytes + (op.tail > 0 ? ranks * op.element_bytes() : 0));
     op.tails = op.scratch.data() + shard_bytes;
+    // What the launch across hosts uses of the GPU: there it is too late for one rank to have none.
+    // No way back: who reads the shard after a failure? And nothing to wait for, since the shard is
+    // complete before it is launched.
+    if (op.shard() > 0)
+      op.workspace = device::make_workspace(gpu.ordinal(), ranks_->queue().stream(),
+                                            {.op = op_across_hosts(op.request.op),
+                                             .type = op.request.type,
+                                             .code = code_of(op.request.quantization),
+                                             .bytes = op.shard() * op.element_bytes()});
     return ranks_->follow(op.request.on_gpu.stream);
   } catch (const std::exception& error) {
     return {Status::internal, error.what()};
@@ -127,12 +156,14 @@ Outcome HierarchicalAllReduce::launch(const AcrossHosts& hosts, const Outcome& c
   shard.send = shard.receive = op.scratch.data();
   shard.count = op.shard();
   shard.on_gpu = {{device::Place::cuda, ranks_->gpu().ordinal()}, ranks_->queue().stream()};
-  if (request.op == RedOp::avg) shard.op = RedOp::sum;  // divided by all ranks of all hosts at last
+  shard.op = op_across_hosts(request.op);
+  shard.workspace = std::move(op.workspace);
   try {
     op.launched = hosts.launch(shard);
   } catch (const std::exception& error) {
     op.launched = {Status::internal, error.what()};
   }
+  if (puts_groups_out_of_step(op.launched.status)) hosts.presence.leave_run();
   ops_.emplace(request.tag, std::move(op));
   return {};
 }

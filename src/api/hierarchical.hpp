@@ -24,6 +24,7 @@
 
 #include "base/status.hpp"
 #include "device/local_ranks.hpp"
+#include "device/workspace.hpp"
 #include "node/peer_node.hpp"
 
 namespace pccl::api {
@@ -60,6 +61,7 @@ class HierarchicalAllReduce {
     std::size_t tail = 0;         // elements
     device::Memory scratch;       // the shard; behind it the tail of all ranks
     std::byte* tails = nullptr;
+    std::shared_ptr<device::Workspace> workspace;  // for step 2, until it has been launched
 
     std::size_t element_bytes() const { return size_of(request.type); }
     std::size_t shard() const { return part + (tail > 0 ? 1 : 0); }  // elements

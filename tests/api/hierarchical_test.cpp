@@ -59,6 +59,11 @@ class Group {
     return find(tag);
   }
 
+  void forget() {  // what has been launched
+    const std::lock_guard guard(mutex_);
+    requests_.clear();
+  }
+
   Outcome refuses;               // launches
   std::vector<Outcome> fails;    // the next awaits of all, one after the other
   std::uint32_t world_size = 0;  // other than there are hosts
@@ -411,16 +416,33 @@ TEST_F(Hierarchical, TheWorstOfSeveralFailuresCountsForAll) {
 
 TEST_F(Hierarchical, ARefusedLaunchIsToldByTheAwait) {
   make(2, 2);
-  groups[1]->refuses = {Status::invalid_usage, "not connected"};
+  groups[1]->refuses = {Status::too_few_peers, "alone"};
   on_all([&](Rank& rank) {
     std::byte* const buffer = input(rank, DataType::float32, 10);
     EXPECT_TRUE(launch(rank, {}, request(DataType::float32, RedOp::sum, 10, buffer, buffer)).ok());
+    EXPECT_FALSE(rank.has_left);
     ReduceInfo info;
-    EXPECT_EQ(rank.reducer->await(rank.across, 5, info).status, Status::invalid_usage);
+    EXPECT_EQ(rank.reducer->await(rank.across, 5, info).status, Status::too_few_peers);
     EXPECT_EQ(bytes_at(buffer, DataType::float32, 10), input_of(rank, DataType::float32, 10));
   });
   groups[1]->refuses = {};
+  groups[0]->forget();
   expect_reduced(DataType::float32, RedOp::sum, 10, true);
+}
+
+// The other groups may count a launch that this rank's does not: they would be a launch apart.
+TEST_F(Hierarchical, WhoseLaunchIsRefusedWhereOthersMayNotBeLeavesTheRun) {
+  for (const Status refused : {Status::internal, Status::invalid_usage, Status::invalid_argument}) {
+    make(1, 2);
+    groups[1]->refuses = {refused, "no thread"};
+    on_all([&](Rank& rank) {
+      std::byte* const buffer = input(rank, DataType::float32, 10);
+      ReduceInfo info;
+      const ReduceRequest wanted = request(DataType::float32, RedOp::sum, 10, buffer, buffer);
+      EXPECT_EQ(reduce(rank, wanted, info).status, refused);
+      EXPECT_EQ(rank.has_left, rank.local == 1);
+    });
+  }
 }
 
 TEST_F(Hierarchical, GroupsThatDifferInSizeAreNoResult) {
@@ -583,12 +605,16 @@ TEST_F(Hierarchical, KernelsThatCannotBeLoadedAreAnAnswerOfAll) {
   expect_reduced(DataType::float32, RedOp::avg, 10, true);
 }
 
-TEST_F(Hierarchical, LoadsTheKernelThatDividesBeforeAnythingMoves) {
+TEST_F(Hierarchical, LoadsItsKernelsBeforeAnythingMoves) {
   make(1, 2);
   on_all([&](Rank& rank) {
     std::byte* const buffer = input(rank, DataType::float32, 10);
+    // Of the rank's first piece of work, which is to agree.
+    nccl->when_called(rank.comm, 0, [&] {
+      EXPECT_TRUE(cuda->is_loaded(rank.gpu, RedOp::avg, DataType::float32));  // divides
+      EXPECT_TRUE(cuda->is_loaded(rank.gpu, RedOp::sum, DataType::float32));  // across hosts
+    });
     ASSERT_TRUE(launch(rank, {}, request(DataType::float32, RedOp::avg, 10, buffer, buffer)).ok());
-    EXPECT_TRUE(cuda->is_loaded(rank.gpu, RedOp::avg, DataType::float32));
     ReduceInfo info;
     EXPECT_TRUE(rank.reducer->await(rank.across, 5, info).ok());
   });

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstring>
 #include <functional>
+#include <latch>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "api/local_run.hpp"
 #include "device/fake_nccl.hpp"
 #include "device/fake_runtime.hpp"
+#include "device/gpu.hpp"
 
 namespace pccl_test {
 namespace {
@@ -50,11 +52,11 @@ class LocalCommunicator : public testing::Test {
       }
     }
   }
-  void fill(Process& process) const {
-    for (std::size_t i = 0; i < count; ++i) process.buffer[i] = input(process, i);
+  static void fill(Process& process, std::size_t step = 0) {
+    for (std::size_t i = 0; i < count; ++i) process.buffer[i] = input(process, i, step);
   }
-  static float input(const Process& process, std::size_t i) {
-    return static_cast<float>((i + static_cast<std::size_t>(process.gpu)) % 5);
+  static float input(const Process& process, std::size_t i, std::size_t step = 0) {
+    return static_cast<float>((i + static_cast<std::size_t>(process.gpu) + step) % 5);
   }
   void connect() {
     std::vector<std::thread> threads;
@@ -84,10 +86,10 @@ class LocalCommunicator : public testing::Test {
       threads.emplace_back([&work, &process = *processes[i]] { work(process); });
     for (std::thread& thread : threads) thread.join();
   }
-  void expect_sum(const Process& process) const {
+  void expect_sum(const Process& process, std::size_t step = 0) const {
     for (std::size_t i = 0; i < count; ++i) {
       float sum = 0;
-      for (const auto& each : processes) sum += input(*each, i);
+      for (const auto& each : processes) sum += input(*each, i, step);
       ASSERT_EQ(process.buffer[i], sum) << i;
     }
   }
@@ -174,6 +176,63 @@ TEST_F(LocalCommunicator, ReducesMany) {
     EXPECT_EQ(process.info.local_world_size, 2u);
     expect_sum(process);
   });
+}
+
+// Wherever one process runs out of memory: its host refuses the step as a whole and tries again.
+// Were some of its launches counted, groups would reduce shards of different steps from then on.
+TEST_F(LocalCommunicator, AProcessWithoutMemoryLeavesNoGroupAStepAhead) {
+  connect();
+  attach();
+  const auto sum = sum_of_floats(count);
+  const auto reduce = [&](Process& process) {
+    return pcclAllReduce(process.buffer, process.buffer, &sum, process.comm, nullptr);
+  };
+  std::size_t step = 0;
+  const auto expect_reduced = [&](Process& process) {
+    ASSERT_EQ(reduce(process), pcclSuccess) << process.comm.last_error();
+    expect_sum(process, step);
+  };
+  on(0, 4, expect_reduced);  // from now on there is memory to use again
+  for (std::size_t allocations = 0, refused = 2; refused > 0; ++allocations) {
+    SCOPED_TRACE(allocations);
+    ASSERT_LT(allocations, 20u);
+    ++step;
+    on(0, 4, [&](Process& process) { fill(process, step); });
+    std::latch launched(2);
+    std::thread other_host([&] {
+      on(2, 4, [&](Process& process) {
+        pcclAsyncReduceOp_t handle{};
+        EXPECT_EQ(pcclAllReduceAsync(process.buffer, process.buffer, &sum, process.comm, &handle),
+                  pcclSuccess)
+            << process.comm.last_error();
+        launched.count_down();
+        EXPECT_EQ(pcclAwaitAsyncReduce(&handle, nullptr), pcclSuccess) << process.comm.last_error();
+        expect_sum(process, step);
+      });
+    });
+    launched.wait();
+    cuda->fail_allocations_after(0);  // and what GPU 0 has kept goes as well
+    EXPECT_THROW(pccl::device::Gpu::at(0)->memory(1 << 30), pccl::device::Error);
+    cuda->fail_allocations_after(allocations);
+    std::atomic<std::size_t> refusals = 0;
+    on(0, 2, [&](Process& process) {
+      const pcclResult_t result = reduce(process);
+      EXPECT_TRUE(result == pcclSuccess || result == pcclInternalError);
+      if (result != pcclInternalError) return;
+      ++refusals;
+      for (std::size_t i = 0; i < count; ++i)
+        ASSERT_EQ(process.buffer[i], input(process, i, step)) << i;
+    });
+    cuda->fail_allocations_after(SIZE_MAX);
+    refused = refusals;
+    EXPECT_TRUE(refused == 0 || refused == 2) << refused;
+    if (refused > 0) on(0, 2, expect_reduced);
+    other_host.join();
+    ++step;
+    on(0, 4, [&](Process& process) { fill(process, step); });
+    on(0, 4, expect_reduced);
+    if (HasFailure()) return;
+  }
 }
 
 // Tries again until it is alone.

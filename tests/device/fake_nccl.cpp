@@ -72,7 +72,8 @@ struct ncclComm {
   int rank = 0, gpu = 0;
   std::size_t calls = 0;
   int refuses = 0, broken = 0;
-  std::map<std::size_t, int> failures;  // by the number of the call
+  std::map<std::size_t, int> failures;                 // by the number of the call
+  std::map<std::size_t, std::function<void()>> looks;  // the same
   bool blocks = true;
   int at_work = 0;  // so many times more that it says so
 };
@@ -108,6 +109,10 @@ void FakeNccl::break_down(ncclComm* comm, int error) {
 void FakeNccl::fail_in_call(ncclComm* comm, std::size_t number, int error) {
   const std::lock_guard guard(mutex_);
   comm->failures[number] = error;
+}
+void FakeNccl::when_called(ncclComm* comm, std::size_t number, std::function<void()> look) {
+  const std::lock_guard guard(mutex_);
+  comm->looks[number] = std::move(look);
 }
 void FakeNccl::do_not_block(ncclComm* comm) {
   const std::lock_guard guard(mutex_);
@@ -150,6 +155,7 @@ int FakeNccl::put(const What& what, const void* send, void* receive, ncclComm* c
     meeting = found;
   }
   if (meeting->what != what) return invalid_argument;
+  if (const auto look = comm->looks.find(comm->calls); look != comm->looks.end()) look->second();
   const auto failure = comm->failures.find(comm->calls);
   const int error = failure == comm->failures.end() ? 0 : failure->second;
   ++comm->calls;

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -33,6 +34,8 @@ class FakeNccl final : public pccl::device::Nccl {
   void break_down(ncclComm* comm, int error);  // what async_error says from now on
   // The work of its call with this number, from 0, ends without a result; then async_error says so.
   void fail_in_call(ncclComm* comm, std::size_t number, int error);
+  // By the thread that calls, in its call with this number.
+  void when_called(ncclComm* comm, std::size_t number, std::function<void()> look);
   void do_not_block(ncclComm* comm);        // calls give in_progress, and end later
   std::size_t calls(ncclComm* comm) const;  // that were not refused
 

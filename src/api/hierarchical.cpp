@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <exception>
+#include <initializer_list>
 #include <optional>
 #include <utility>
 
@@ -15,18 +16,29 @@ namespace {
 // Where NCCL reads and writes fastest, of whatever type.
 constexpr std::size_t alignment = 256;
 
-// What the ranks of a host have to ask for alike, in a number below 2^62.
-std::uint64_t fingerprint(const node::ReduceRequest& request) {
+// What the ranks of a host have to say alike, in a number below 2^62.
+std::uint64_t fingerprint(std::initializer_list<std::uint64_t> words) {
   std::uint64_t mixed = 0;
-  for (const std::uint64_t word :
-       {std::uint64_t{request.count}, request.tag, static_cast<std::uint64_t>(request.type),
-        static_cast<std::uint64_t>(request.op),
-        static_cast<std::uint64_t>(request.quantization.algorithm),
-        static_cast<std::uint64_t>(request.quantization.code)}) {
-    mixed = (mixed ^ word) * 0x9e3779b97f4a7c15;  // splitmix64
+  for (const std::uint64_t word : words) {
+    mixed = (mixed ^ word) * 0x9e3779b97f4a7c15;  // 2^64 over the golden ratio, which is odd
     mixed ^= mixed >> 32;
   }
   return mixed >> 2;
+}
+
+std::uint64_t fingerprint(const node::ReduceRequest& request, std::uint32_t block) {
+  return fingerprint({request.count, request.tag, static_cast<std::uint64_t>(request.type),
+                      static_cast<std::uint64_t>(request.op),
+                      static_cast<std::uint64_t>(request.quantization.algorithm),
+                      static_cast<std::uint64_t>(request.quantization.code), block});
+}
+
+// What a rank is doing. Of a launch that was refused before anybody has looked, no tag is known.
+std::uint64_t launching() {
+  return fingerprint({1});
+}
+std::uint64_t awaiting(std::uint64_t tag) {
+  return fingerprint({2, tag});
 }
 
 // Divided by all ranks of all hosts at last.
@@ -52,9 +64,8 @@ AcrossHosts across_hosts(node::PeerNode& peer) {
       .await = [&peer](std::uint64_t tag, node::ReduceInfo& info) { return peer.await(tag, info); },
       .presence = {.in_run = [&peer] { return peer.connected(); },
                    .leave_run =
-                       [&peer] {
-                         peer.fall_out(
-                             "the local communicator has failed, this peer has left the run");
+                       [&peer](const std::string& why) {
+                         peer.fall_out("this peer has left the run, since " + why);
                        }}};
 }
 
@@ -116,16 +127,17 @@ Outcome HierarchicalAllReduce::prepare(Op& op) const {
   }
 }
 
-// `mine` where it is what all have to say, else what one of them has said; `then` with
-// `not_the_same` where the numbers differ.
-Outcome HierarchicalAllReduce::agree(const Outcome& mine, std::uint64_t number,
-                                     const char* not_the_same, Status then,
+// `mine` where it is what all have to say, else what one of them has said; `not_the_same` where the
+// numbers differ.
+Outcome HierarchicalAllReduce::agree(const Outcome& mine, std::uint64_t call, std::uint64_t number,
+                                     const Outcome& not_the_same,
                                      const device::Presence& presence) {
   device::LocalRanks::Agreed agreed;
-  if (Outcome failed = ranks_->agree(mine.status, number, presence, agreed); !failed.ok())
+  if (Outcome failed = ranks_->agree({mine.status, call, number}, presence, agreed); !failed.ok())
     return failed;
-  if (agreed.status == Status::ok)
-    return agreed.same_number ? Outcome{} : Outcome{then, not_the_same};
+  if (!agreed.same_call)
+    return {Status::invalid_usage, "the ranks of this host launch and await in different orders"};
+  if (agreed.status == Status::ok) return agreed.same_number ? Outcome{} : not_the_same;
   if (agreed.status == mine.status) return mine;
   return {agreed.status, fmt::format("on local rank {} of this host", agreed.rank)};
 }
@@ -134,15 +146,21 @@ Outcome HierarchicalAllReduce::agree(const Outcome& mine, std::uint64_t number,
 
 Outcome HierarchicalAllReduce::launch(const AcrossHosts& hosts, const Outcome& checked,
                                       const node::ReduceRequest& request) {
-  if (ranks_->broken())
-    return {Status::invalid_usage, "the local communicator has failed: attach another, or none"};
+  if (const Outcome& broken = ranks_->broken(); !broken.ok())
+    return {Status::invalid_usage,
+            fmt::format("this peer has left the run, since {}: make a new communicator and attach "
+                        "another local one",
+                        broken.why)};
   Op op;
   op.request = request;
   Outcome ready = checked.ok() ? check(request) : checked;
   if (ready.ok()) ready = prepare(op);
   if (Outcome refused =
-          agree(ready, fingerprint(request), "the ranks of this host ask for different all-reduces",
-                Status::invalid_argument, hosts.presence);
+          agree(ready, launching(), fingerprint(request, block_),
+                {Status::invalid_argument,
+                 "the ranks of this host ask for different all-reduces, or are in peer groups that "
+                 "do not belong together"},
+                hosts.presence);
       !refused.ok())
     return refused;
   if (Outcome failed = reduce_scatter(op, hosts.presence); !failed.ok()) {
@@ -163,7 +181,7 @@ Outcome HierarchicalAllReduce::launch(const AcrossHosts& hosts, const Outcome& c
   } catch (const std::exception& error) {
     op.launched = {Status::internal, error.what()};
   }
-  if (puts_groups_out_of_step(op.launched.status)) hosts.presence.leave_run();
+  if (puts_groups_out_of_step(op.launched.status)) hosts.presence.leave_run(op.launched.why);
   ops_.emplace(request.tag, std::move(op));
   return {};
 }
@@ -208,9 +226,10 @@ Outcome HierarchicalAllReduce::await(const AcrossHosts& hosts, std::uint64_t tag
   } catch (const std::exception& error) {  // the other ranks are to hear of it as well
     outcome = {Status::internal, error.what()};
   }
-  outcome = agree(outcome, of_shard.world_size,
-                  "the peer groups of this host's ranks have different members", Status::peer_lost,
-                  hosts.presence);
+  outcome =
+      agree(outcome, awaiting(tag), of_shard.world_size,
+            {Status::peer_lost, "the peer groups of this host's ranks have different members"},
+            hosts.presence);
   if (!outcome.ok()) return outcome;
   outcome = all_gather(op, of_shard.world_size, hosts.presence);
   if (outcome.ok()) {

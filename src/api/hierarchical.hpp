@@ -40,8 +40,9 @@ AcrossHosts across_hosts(node::PeerNode& peer);
 
 class HierarchicalAllReduce {
  public:
-  explicit HierarchicalAllReduce(std::unique_ptr<device::LocalRanks> ranks)
-      : ranks_(std::move(ranks)) {}
+  // `block`: of so many peer groups as there are ranks, the one this host's ranks are in.
+  explicit HierarchicalAllReduce(std::unique_ptr<device::LocalRanks> ranks, std::uint32_t block = 0)
+      : ranks_(std::move(ranks)), block_(block) {}
 
   // Returns when step 1 has been done and step 2 begun. `checked` is what is known of the request
   // by now: a refusal of one rank is one of all.
@@ -72,10 +73,11 @@ class HierarchicalAllReduce {
   Outcome prepare(Op& op) const;
   Outcome reduce_scatter(Op& op, const device::Presence& presence);
   Outcome all_gather(Op& op, std::uint32_t hosts, const device::Presence& presence);
-  Outcome agree(const Outcome& mine, std::uint64_t number, const char* not_the_same, Status then,
-                const device::Presence& presence);
+  Outcome agree(const Outcome& mine, std::uint64_t call, std::uint64_t number,
+                const Outcome& not_the_same, const device::Presence& presence);
 
   const std::unique_ptr<device::LocalRanks> ranks_;
+  const std::uint32_t block_;
   std::map<std::uint64_t, Op> ops_;  // by tag
 };
 

@@ -25,15 +25,17 @@ Answer attach(pcclComm_t& communicator, ncclComm* local, device::Stream stream) 
   std::string why;
   device::Nccl* const nccl = device::find_nccl(why);
   if (nccl == nullptr) return invalid_usage(std::move(why));
-  std::unique_ptr<device::LocalRanks> ranks = device::LocalRanks::of(*nccl, local, why);
-  if (ranks == nullptr) return invalid_argument(std::move(why));
+  Outcome wrong;
+  std::unique_ptr<device::LocalRanks> ranks = device::LocalRanks::of(*nccl, local, wrong);
+  if (ranks == nullptr) return answer_of(launch_result, wrong);
   // Else shards of different parts would be added up between hosts, and nobody could tell.
   const auto size = static_cast<std::uint32_t>(ranks->size());
   if (communicator.peer_group() % size != static_cast<std::uint32_t>(ranks->rank()))
     return invalid_argument(fmt::format(
         "rank {} of the {} of this host is in peer group {}, where another shard is reduced",
         ranks->rank(), size, communicator.peer_group()));
-  communicator.attach(std::make_shared<HierarchicalAllReduce>(std::move(ranks)));
+  communicator.attach(
+      std::make_shared<HierarchicalAllReduce>(std::move(ranks), communicator.peer_group() / size));
   communicator.set_stream(stream);
   return success();
 }

@@ -74,8 +74,9 @@ struct ncclComm {
   int refuses = 0, broken = 0;
   std::map<std::size_t, int> failures;                 // by the number of the call
   std::map<std::size_t, std::function<void()>> looks;  // the same
-  bool blocks = true;
-  int at_work = 0;  // so many times more that it says so
+  bool blocks = true, hangs = false;
+  int at_work = 0;             // so many times more that it says so
+  std::function<void()> then;  // what it does at last
 };
 
 namespace pccl_test {
@@ -118,6 +119,10 @@ void FakeNccl::do_not_block(ncclComm* comm) {
   const std::lock_guard guard(mutex_);
   comm->blocks = false;
 }
+void FakeNccl::hang(ncclComm* comm, bool hangs) {
+  const std::lock_guard guard(mutex_);
+  comm->hangs = hangs;
+}
 std::size_t FakeNccl::calls(ncclComm* comm) const {
   const std::lock_guard guard(mutex_);
   return comm->calls;
@@ -133,7 +138,7 @@ int FakeNccl::put(const What& what, const void* send, void* receive, ncclComm* c
                   Stream stream) {
   const std::lock_guard guard(mutex_);
   if (comm->refuses != 0) return std::exchange(comm->refuses, 0);
-  if (comm->at_work > 0) return invalid_argument;  // one call at a time
+  if (comm->then) return invalid_argument;  // one call at a time
   Host& host = *comm->host;
   const std::size_t bytes = what.count * size_of(type_of(what.type));
   const std::size_t sent = what.kind == Kind::reduce_scatter ? host.ranks * bytes : bytes;
@@ -169,14 +174,18 @@ int FakeNccl::put(const What& what, const void* send, void* receive, ncclComm* c
     meeting->reduce();
     cuda_.let_go(meeting->gate, gpu);
   };
-  cuda_.put(stream, come, comm->gpu);
-  cuda_.follow(comm->gpu, stream, meeting->gate);
   const auto end = [this, meeting, rank, receive, comm, error] {
     if (error != 0) return break_down(comm, error);
     std::memcpy(receive, meeting->outputs[rank].data(), meeting->outputs[rank].size());
   };
-  cuda_.put(stream, end, comm->gpu);
-  if (comm->blocks) return success;
+  const auto work = [this, stream, comm, gpu = comm->gpu, gate = meeting->gate, come, end] {
+    cuda_.put(stream, come, gpu);
+    cuda_.follow(gpu, stream, gate);
+    cuda_.put(stream, end, gpu);
+  };
+  if (comm->blocks) return work(), success;
+  comm->then = work;
+  if (error != 0) comm->then = [comm, error] { comm->broken = error; };
   comm->at_work = 3;
   return in_progress;
 }
@@ -209,11 +218,13 @@ int FakeNccl::comm_gpu(const ncclComm* comm, int* gpu) {
 
 int FakeNccl::async_error(ncclComm* comm, int* error) {
   const std::lock_guard guard(mutex_);
-  *error = comm->broken;
-  if (comm->broken == success && comm->at_work > 0) {
-    --comm->at_work;
+  if (comm->broken == success && (comm->hangs || comm->at_work > 0)) {
+    if (!comm->hangs) --comm->at_work;
     *error = in_progress;
+    return success;
   }
+  if (const auto then = std::exchange(comm->then, {}); then && comm->broken == success) then();
+  *error = comm->broken;
   return success;
 }
 

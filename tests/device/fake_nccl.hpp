@@ -33,10 +33,13 @@ class FakeNccl final : public pccl::device::Nccl {
   void refuse_next_call(ncclComm* comm, int error);
   void break_down(ncclComm* comm, int error);  // what async_error says from now on
   // The work of its call with this number, from 0, ends without a result; then async_error says so.
+  // Of a communicator that does not block the call fails before there is any work.
   void fail_in_call(ncclComm* comm, std::size_t number, int error);
   // By the thread that calls, in its call with this number.
   void when_called(ncclComm* comm, std::size_t number, std::function<void()> look);
-  void do_not_block(ncclComm* comm);        // calls give in_progress, and end later
+  void do_not_block(ncclComm* comm);  // calls give in_progress, and put in their work later
+  // From now on it is at work and does not end, until it is told to.
+  void hang(ncclComm* comm, bool hangs = true);
   std::size_t calls(ncclComm* comm) const;  // that were not refused
 
   // Nccl

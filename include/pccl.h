@@ -461,7 +461,8 @@ PCCL_EXPORT pcclResult_t pcclCreateErrorFeedback(size_t count, pcclErrorFeedback
 /* Where the residuals lie, in the order of the elements, until the handle is destroyed: to look at, to save
  * and restore with a checkpoint, to set to zero. Not while an op with them is in flight. Residuals of a tensor
  * on a GPU are kept there; they are copied back for this, so ask anew after each op.
- *   errors   pcclInvalidArgument: NULL, or no such handle. */
+ *   errors   pcclInvalidArgument: NULL, or no such handle. pcclInvalidUsage: an op with them is in flight.
+ *            pcclInternalError: the GPU cannot copy them. */
 PCCL_EXPORT pcclResult_t pcclErrorFeedbackData(const pcclErrorFeedback_t *feedback, float **residual_out,
                                                size_t *count_out PCCL_NULLABLE);
 

@@ -38,6 +38,12 @@ namespace pccl::api {
 
 using LivingFeedback = Living<pcclErrorFeedback_t>;
 
+bool FeedbackLease::hold(std::shared_ptr<pcclErrorFeedback_t> feedback) {
+  if (feedback->in_use.exchange(true, std::memory_order_acquire)) return false;
+  feedback_ = std::move(feedback);
+  return true;
+}
+
 Answer FeedbackLease::take(const pcclErrorFeedback_t* handle, node::ReduceRequest& request) {
   if (handle == nullptr) return success();
   std::shared_ptr<pcclErrorFeedback_t> found = LivingFeedback::all().find(handle);
@@ -49,9 +55,8 @@ Answer FeedbackLease::take(const pcclErrorFeedback_t* handle, node::ReduceReques
   if (found->count() != request.count)
     return invalid_argument("error feedback for " + std::to_string(found->count()) +
                             " elements, but count is " + std::to_string(request.count));
-  if (found->in_use.exchange(true, std::memory_order_acquire))
+  if (!hold(std::move(found)))
     return invalid_argument("the error feedback is in use by an op in flight");
-  feedback_ = std::move(found);
   const device::Location& location = request.on_gpu.location;
   request.residual = location.place == device::Place::cuda ? feedback_->on_gpu(location.gpu)
                                                            : feedback_->on_host();
@@ -80,6 +85,9 @@ pcclResult_t pcclErrorFeedbackData(const pcclErrorFeedback_t* feedback, float** 
   return without_exceptions([&] {
            const auto found = LivingFeedback::all().find(feedback);
            if (found == nullptr) return invalid_argument("not an error feedback");
+           FeedbackLease
+               lease;  // an op may be at work in memory that goes when they are brought back
+           if (!lease.hold(found)) return invalid_usage("in use by an op in flight");
            *residual_out = found->on_host();
            if (count_out != nullptr) *count_out = found->count();
            return success();

@@ -50,6 +50,8 @@ class FeedbackLease {
     if (feedback_) feedback_->in_use.store(false, std::memory_order_release);
   }
 
+  // False: somebody has them.
+  bool hold(std::shared_ptr<pcclErrorFeedback_t> feedback);
   // Of a checked request, whose `residual` it fills in; null is none.
   Answer take(const pcclErrorFeedback_t* handle, node::ReduceRequest& request);
 

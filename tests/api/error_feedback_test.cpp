@@ -140,12 +140,16 @@ TEST_F(ErrorFeedback, IsForQuantizedSumsOfItsOwnLength) {
             pcclSuccess);
   pcclReduceDescriptor_t other = sum_to(pcclQuantMinMax, pcclUint8, count, 2);
   EXPECT_NE(refused(other, feedback).find("in use"), std::string::npos);
+  float* residual = nullptr;
+  EXPECT_EQ(pcclErrorFeedbackData(feedback, &residual, nullptr), pcclInvalidUsage);
+  EXPECT_EQ(residual, nullptr);
   std::thread peer([&] {
     EXPECT_EQ(pcclAllReduce(inputs[1].data(), outputs[1].data(), &descriptor, two, nullptr),
               pcclSuccess);
   });
   EXPECT_EQ(pcclAwaitAsyncReduce(&handle, nullptr), pcclSuccess);
   peer.join();
+  EXPECT_EQ(pcclErrorFeedbackData(feedback, &residual, nullptr), pcclSuccess);
   for (const pcclResult_t result : reduce(other, other, {feedback, nullptr}))
     EXPECT_EQ(result, pcclSuccess) << one.last_error();
 }

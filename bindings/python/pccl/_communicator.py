@@ -50,7 +50,11 @@ class ErrorFeedback:
     @property
     def residual(self) -> memoryview:
         """float32, one per element, to look at, save, restore or zero; not while an all-reduce uses it. After all-reduces on
-        a GPU ask anew: they keep it there, and this copies it back."""
+        a GPU ask anew: they keep it there, and this copies it back.
+
+        Raises:
+            RuntimeError: an all-reduce with it is in flight, or the GPU cannot copy it.
+        """
         self._native.bring_back()
         return memoryview(self._native)
 

@@ -19,13 +19,17 @@ ErrorFeedback::ErrorFeedback(std::size_t count) : count_(count) {
 
 // Blocks for as long as a GPU copies.
 void ErrorFeedback::bring_back() {
-  if (without_gil([this] { return pcclErrorFeedbackData(handle_, &data_, nullptr); }) !=
-      pcclSuccess)
+  const pcclResult_t result =
+      without_gil([this] { return pcclErrorFeedbackData(handle_, &data_, nullptr); });
+  if (result == pcclInvalidUsage)
+    throw std::runtime_error("an all-reduce with these residuals is in flight");
+  if (result != pcclSuccess)
     throw std::runtime_error("the residuals cannot be copied from the GPU");
 }
 
+// To free memory of a GPU may take as long as all that it does.
 ErrorFeedback::~ErrorFeedback() {
-  pcclDestroyErrorFeedback(handle_);
+  without_gil([this] { return pcclDestroyErrorFeedback(handle_); });
 }
 
 void bind_error_feedback(py::module_& module) {

@@ -13,7 +13,6 @@ using pccl::Outcome;
 using pccl::Status;
 using pccl::api::Answer;
 using pccl::api::FeedbackLease;
-using pccl::api::HierarchicalAllReduce;
 using pccl::node::PeerNode;
 using pccl::node::PeerOptions;
 
@@ -135,26 +134,30 @@ std::shared_ptr<PeerNode> pcclComm_t::accepted_node() const {
 
 // ---- Residuals of ops in flight ----
 
-void pcclComm_t::keep(std::uint64_t tag, FeedbackLease lease) {
-  if (!lease) return;
+void pcclComm_t::launched(std::uint64_t tag, FeedbackLease lease) {
   const std::scoped_lock lock(mutex_);
-  leases_[tag] = std::move(lease);
+  in_flight_[tag] = std::move(lease);
 }
 
-FeedbackLease pcclComm_t::take_kept(std::uint64_t tag) {
+FeedbackLease pcclComm_t::awaits(std::uint64_t tag) {
   const std::scoped_lock lock(mutex_);
-  auto node = leases_.extract(tag);
+  auto node = in_flight_.extract(tag);
   return node.empty() ? FeedbackLease() : std::move(node.mapped());
+}
+
+bool pcclComm_t::any_in_flight() const {
+  const std::scoped_lock lock(mutex_);
+  return !in_flight_.empty();
 }
 
 // ---- The ranks of this host ----
 
-std::shared_ptr<HierarchicalAllReduce> pcclComm_t::local() const {
+std::shared_ptr<pccl::hierarchical::AllReduce> pcclComm_t::local() const {
   const std::scoped_lock lock(mutex_);
   return local_;
 }
 
-void pcclComm_t::attach(std::shared_ptr<HierarchicalAllReduce> local) {
+void pcclComm_t::attach(std::shared_ptr<pccl::hierarchical::AllReduce> local) {
   const std::scoped_lock lock(mutex_);
   local_.swap(local);
 }
@@ -212,6 +215,13 @@ pcclResult_t pcclSetCohort(pcclComm_t* comm, std::uint64_t cohort, std::uint32_t
     if (size < 1 || size > pccl::limits::peers)
       return invalid_argument("a cohort of " + std::to_string(size) + " peers");
     return communicator.set_cohort({cohort, size});
+  });
+}
+
+pcclResult_t pcclSetStream(const pcclComm_t* communicator, void* stream) {
+  return with_communicator("pcclSetStream", communicator, [&](pcclComm_t& entered) {
+    entered.set_stream(static_cast<pccl::device::Stream>(stream));
+    return success();
   });
 }
 

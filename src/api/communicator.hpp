@@ -17,9 +17,9 @@
 
 #include "api/answer.hpp"
 #include "api/error_feedback.hpp"
-#include "api/hierarchical.hpp"
 #include "base/endpoint.hpp"
 #include "base/ids.hpp"
+#include "hierarchical/all_reduce.hpp"
 #include "node/peer_node.hpp"
 #include "pccl.h"
 
@@ -45,14 +45,15 @@ struct pcclComm_t {
   void set_stream(pccl::device::Stream stream) { stream_ = stream; }
   pccl::device::Stream stream() const { return stream_; }
 
-  // What an async op has leased, from its launch to its await.
-  void keep(std::uint64_t tag, pccl::api::FeedbackLease lease);
-  pccl::api::FeedbackLease take_kept(std::uint64_t tag);  // none: an empty one
+  // Async ops, from launch to await, with what they have leased.
+  void launched(std::uint64_t tag, pccl::api::FeedbackLease lease);
+  pccl::api::FeedbackLease awaits(std::uint64_t tag);  // empty: it has leased none, or is unknown
+  bool any_in_flight() const;
 
   std::uint32_t peer_group() const { return params_.peer_group; }
   // What all-reduces go through once a local communicator is attached; null: none is.
-  std::shared_ptr<pccl::api::HierarchicalAllReduce> local() const;
-  void attach(std::shared_ptr<pccl::api::HierarchicalAllReduce> local);
+  std::shared_ptr<pccl::hierarchical::AllReduce> local() const;
+  void attach(std::shared_ptr<pccl::hierarchical::AllReduce> local);
 
   void remember(std::string_view call, std::string_view why);
   std::string last_error() const;
@@ -75,9 +76,9 @@ struct pcclComm_t {
   bool closing_ = false;
   State state_ = State::idle;
   pccl::Cohort cohort_;
-  std::map<std::uint64_t, pccl::api::FeedbackLease> leases_;  // by tag
+  std::map<std::uint64_t, pccl::api::FeedbackLease> in_flight_;  // by tag
   // Outlives the node, whose ops use its memory.
-  std::shared_ptr<pccl::api::HierarchicalAllReduce> local_;
+  std::shared_ptr<pccl::hierarchical::AllReduce> local_;
   std::shared_ptr<pccl::node::PeerNode> node_;
   std::string last_error_;
 };

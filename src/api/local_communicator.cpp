@@ -7,18 +7,19 @@
 #include <utility>
 
 #include "api/communicator.hpp"
-#include "api/hierarchical.hpp"
 #include "device/local_ranks.hpp"
 #include "device/nccl.hpp"
 #include "device/runtime.hpp"
+#include "hierarchical/all_reduce.hpp"
 
 namespace pccl::api {
 
 namespace {
 
 Answer attach(pcclComm_t& communicator, ncclComm* local, device::Stream stream) {
-  if (const auto before = communicator.local(); before != nullptr && before->any_in_flight())
-    return {pcclPendingAsyncOps, "an all-reduce with the local communicator has not been awaited"};
+  // Its await would ask the wrong ranks.
+  if (communicator.any_in_flight())
+    return {pcclPendingAsyncOps, "an async all-reduce has not been awaited"};
   if (local == nullptr) return communicator.attach(nullptr), success();
   if (!device::has_cuda_support())
     return invalid_usage("this build of the library has no CUDA support");
@@ -34,8 +35,8 @@ Answer attach(pcclComm_t& communicator, ncclComm* local, device::Stream stream) 
     return invalid_argument(fmt::format(
         "rank {} of the {} of this host is in peer group {}, where another shard is reduced",
         ranks->rank(), size, communicator.peer_group()));
-  communicator.attach(
-      std::make_shared<HierarchicalAllReduce>(std::move(ranks), communicator.peer_group() / size));
+  communicator.attach(std::make_shared<hierarchical::AllReduce>(std::move(ranks),
+                                                                communicator.peer_group() / size));
   communicator.set_stream(stream);
   return success();
 }

@@ -9,20 +9,18 @@
 // peers launch the same ops again.
 #include <algorithm>
 #include <deque>
-#include <functional>
 #include <utility>
 #include <vector>
 
 #include "api/communicator.hpp"
 #include "api/error_feedback.hpp"
-#include "api/hierarchical.hpp"
 #include "api/reduce_request.hpp"
+#include "api/road.hpp"
 
 namespace pccl::api {
 
 namespace {
 
-using node::PeerNode;
 using node::ReduceRequest;
 
 Answer check_shape(const pcclReduceOpDescriptor_t* descriptors, std::size_t count,
@@ -36,15 +34,16 @@ Answer check_shape(const pcclReduceOpDescriptor_t* descriptors, std::size_t coun
 
 // `feedbacks` may be null, and so may each of them.
 Answer check_all(const pcclReduceOpDescriptor_t* descriptors, pcclErrorFeedback_t* const* feedbacks,
-                 std::size_t count, device::Stream stream, std::vector<ReduceRequest>& requests,
-                 std::vector<FeedbackLease>& leases) {
+                 std::size_t count, device::Stream stream, const Road& road,
+                 std::vector<ReduceRequest>& requests, std::vector<FeedbackLease>& leases) {
   requests.resize(count);
   leases.resize(count);
   std::vector<std::uint64_t> tags(count);
   for (std::size_t i = 0; i < count; ++i) {
     const pcclReduceOpDescriptor_t& one = descriptors[i];
     Answer wrong = check_reduce(one.sendbuf, one.recvbuf, &one.descriptor, stream, requests[i]);
-    if (wrong.ok() && feedbacks != nullptr) wrong = leases[i].take(feedbacks[i], requests[i]);
+    if (wrong.ok() && feedbacks != nullptr)
+      wrong = road.lease(feedbacks[i], requests[i], leases[i]);
     if (!wrong.ok()) {
       wrong.why.insert(0, "descriptor " + std::to_string(i) + ": ");
       return wrong;
@@ -58,31 +57,11 @@ Answer check_all(const pcclReduceOpDescriptor_t* descriptors, pcclErrorFeedback_
   return success();
 }
 
-// How one op is begun and ended: across all peers of the group, or over the ranks of the hosts.
-struct Road {
-  std::function<Outcome(const ReduceRequest&)> launch;
-  std::function<Outcome(std::uint64_t tag, node::ReduceInfo&)> await;
-};
-
-Road flat(PeerNode& peer) {
-  return {[&peer](const ReduceRequest& request) { return peer.launch(request); },
-          [&peer](std::uint64_t tag, node::ReduceInfo& info) { return peer.await(tag, info); }};
-}
-
 // The ranks of a host hear of each op the same, so they go on alike as well.
-Road hierarchical(PeerNode& peer, HierarchicalAllReduce& local) {
-  const AcrossHosts hosts = across_hosts(peer);
-  return {
-      [hosts, &local](const ReduceRequest& request) { return local.launch(hosts, {}, request); },
-      [hosts, &local](std::uint64_t tag, node::ReduceInfo& info) {
-        return local.await(hosts, tag, info);
-      }};
-}
-
 class Batch {
  public:
-  Batch(Road road, const std::vector<ReduceRequest>& requests, std::size_t max_in_flight)
-      : road_(std::move(road)),
+  Batch(const Road& road, const std::vector<ReduceRequest>& requests, std::size_t max_in_flight)
+      : road_(road),
         requests_(requests),
         max_in_flight_(max_in_flight),
         done_(requests.size(), false) {}
@@ -157,33 +136,24 @@ class Batch {
     return outcome;
   }
 
-  const Road road_;
+  const Road& road_;
   const std::vector<ReduceRequest>& requests_;
   const std::size_t max_in_flight_;
   std::vector<bool> done_;
   std::deque<std::size_t> in_flight_;  // in the order of their launch
 };
 
-Answer reduce_all(PeerNode& peer, Road road, const std::vector<ReduceRequest>& requests,
+Answer reduce_all(const Road& road, const std::vector<ReduceRequest>& requests,
                   std::size_t max_in_flight, pcclReduceInfo_t* info_out) {
-  Batch batch(std::move(road), requests, max_in_flight);
+  Batch batch(road, requests, max_in_flight);
   while (!batch.all_done()) {
     const Outcome wave = batch.run_wave();
     if (!wave.ok() && wave.status != Status::peer_lost) return answer_of(await_result, wave);
     log()->debug("pcclAllReduceMultipleWithRetry: {}",
                  wave.ok() ? "all done" : "again, since " + wave.why);
   }
-  if (info_out != nullptr)
-    *info_out = {peer.attributes().group_world_size, batch.tx_bytes, batch.rx_bytes};
+  if (info_out != nullptr) *info_out = {road.group_world_size(), batch.tx_bytes, batch.rx_bytes};
   return success();
-}
-
-// In place of their first launch.
-Answer refused_by_all(PeerNode& peer, HierarchicalAllReduce& local, Answer wrong) {
-  const Status status =
-      wrong.result == pcclInternalError ? Status::internal : Status::invalid_argument;
-  return answer_of(await_result,
-                   local.launch(across_hosts(peer), {status, std::move(wrong.why)}, {}));
 }
 
 pcclResult_t reduce_multiple(const char* call, const pcclReduceOpDescriptor_t* descriptors,
@@ -192,21 +162,18 @@ pcclResult_t reduce_multiple(const char* call, const pcclReduceOpDescriptor_t* d
                              int max_in_flight) {
   return with_communicator(call, communicator, [&](pcclComm_t& entered) {
     Answer checked = check_shape(descriptors, count, max_in_flight);
-    const std::shared_ptr<PeerNode> peer = entered.accepted_node();
-    if (peer == nullptr) return checked.ok() ? invalid_usage("not connected") : checked;
-    const std::shared_ptr<HierarchicalAllReduce> local = entered.local();
+    const Road road(entered);
+    if (!road) return checked.ok() ? invalid_usage("not connected") : checked;
     std::vector<ReduceRequest> requests;
     std::vector<FeedbackLease> leases;
     if (checked.ok())  // also a count that memory does not suffice for is an answer of all
       checked = without_exceptions([&] {
-        return check_all(descriptors, feedbacks, count, entered.stream(), requests, leases);
+        return check_all(descriptors, feedbacks, count, entered.stream(), road, requests, leases);
       });
-    if (!checked.ok())
-      return local == nullptr ? checked : refused_by_all(*peer, *local, std::move(checked));
-    if (local == nullptr && peer->attributes().group_world_size < 2)
+    if (!checked.ok()) return road.refuse(std::move(checked));
+    if (!road.over_hosts() && road.group_world_size() < 2)
       return Answer{pcclTooFewPeers, "alone in the peer group"};
-    return reduce_all(*peer, local == nullptr ? flat(*peer) : hierarchical(*peer, *local), requests,
-                      static_cast<std::size_t>(max_in_flight), info_out);
+    return reduce_all(road, requests, static_cast<std::size_t>(max_in_flight), info_out);
   });
 }
 

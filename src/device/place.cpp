@@ -1,5 +1,21 @@
 #include "device/place.hpp"
 
+namespace pccl::device {
+
+std::string name_of(const Location& location) {
+  switch (location.place) {
+    case Place::host:
+      return "memory of the host";
+    case Place::managed:
+      return "managed memory";
+    case Place::cuda:
+      return "memory of GPU " + std::to_string(location.gpu);
+  }
+  return "memory of an unknown kind";
+}
+
+}  // namespace pccl::device
+
 #if !defined(__linux__)  // where CUDA's driver is not
 
 namespace pccl::device {

@@ -1,6 +1,8 @@
 // Where bytes live.
 #pragma once
 
+#include <string>
+
 namespace pccl::device {
 
 enum class Place {
@@ -14,6 +16,8 @@ struct Location {
   int gpu = 0;  // CUDA's number of it; of the host 0
   friend bool operator==(const Location&, const Location&) = default;
 };
+
+std::string name_of(const Location& location);  // "memory of GPU 3"
 
 // Of the byte at an address, as CUDA's driver tells. A process that has not loaded the driver has
 // no memory of a GPU: then, and without any CUDA at all, the answer is quick and the host. Any

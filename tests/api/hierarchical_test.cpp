@@ -1,7 +1,7 @@
 // All-reduces over hosts with several GPUs each, in one process: CUDA, NCCL and the ring across
 // hosts are stand-ins. What NCCL has been asked is carried out later and in any order that the
 // streams allow, so whoever does not wait is found out.
-#include "api/hierarchical.hpp"
+#include "hierarchical/all_reduce.hpp"
 
 #include <gtest/gtest.h>
 
@@ -20,7 +20,7 @@
 #include "device/fake_runtime.hpp"
 #include "kernels/host_kernels.hpp"
 
-namespace pccl::api {
+namespace pccl::hierarchical {
 namespace {
 
 using node::ReduceInfo;
@@ -145,7 +145,7 @@ struct Rank {
   int gpu = 0;
   ncclComm* comm = nullptr;
   device::Stream application = nullptr;
-  std::unique_ptr<HierarchicalAllReduce> reducer;
+  std::unique_ptr<AllReduce> reducer;
   AcrossHosts across;
   bool in_run = true;
   std::atomic<bool> has_left = false;
@@ -186,7 +186,7 @@ class Hierarchical : public testing::Test {
     Outcome wrong;
     auto local = device::LocalRanks::of(*found, rank.comm, wrong);
     ASSERT_NE(local, nullptr) << wrong.why;
-    rank.reducer = std::make_unique<HierarchicalAllReduce>(std::move(local));
+    rank.reducer = std::make_unique<AllReduce>(std::move(local));
   }
 
   void on_all(const std::function<void(Rank&)>& work) {
@@ -281,7 +281,7 @@ class Hierarchical : public testing::Test {
       cuda->wait(rank.gpu, rank.application);
       EXPECT_EQ(bytes_at(buffer, DataType::float32, count),
                 input_of(rank, DataType::float32, count));
-      EXPECT_FALSE(rank.reducer->any_in_flight());
+      EXPECT_FALSE(rank.reducer->in_flight(5));
       cuda->release(buffer);
     });
   }
@@ -770,4 +770,4 @@ TEST_F(Hierarchical, ABrokenGpuEndsTheWait) {
 }
 
 }  // namespace
-}  // namespace pccl::api
+}  // namespace pccl::hierarchical

@@ -301,7 +301,7 @@ TEST_F(LocalCommunicator, WhatDoesNotGoWithItIsRefused) {
     EXPECT_NE(process.comm.last_error().find("error feedback"), std::string::npos)
         << process.comm.last_error();
     EXPECT_EQ(pcclAllReduceMultipleWithFeedback(&one, &feedback, 1, process.comm, nullptr, 1),
-              pcclInvalidUsage);
+              pcclInvalidArgument);
     EXPECT_NE(process.comm.last_error().find("error feedback"), std::string::npos)
         << process.comm.last_error();
     EXPECT_EQ(pcclDestroyErrorFeedback(feedback), pcclSuccess);
@@ -383,6 +383,20 @@ TEST_F(LocalCommunicator, AProcessThatIsInterruptedTakesItsHostOutOfTheRun) {
     expect_input(process);
   });
   pcclSetInterruptCheck(nullptr);
+}
+
+// An op of the same tag would be awaited in its place.
+TEST_F(LocalCommunicator, IsNotAttachedBeforeWhatIsInFlightHasBeenAwaited) {
+  connect();
+  on(0, 4, [&](Process& process) {
+    const auto sum = sum_of_floats(count);
+    pcclAsyncReduceOp_t handle{};
+    ASSERT_EQ(pcclAllReduceAsync(process.buffer, process.buffer, &sum, process.comm, &handle),
+              pcclSuccess);
+    EXPECT_EQ(pcclCommAttachLocal(process.comm, process.nccl, nullptr), pcclPendingAsyncOps);
+    EXPECT_EQ(pcclAwaitAsyncReduce(&handle, nullptr), pcclSuccess) << process.comm.last_error();
+    EXPECT_EQ(pcclCommAttachLocal(process.comm, process.nccl, nullptr), pcclSuccess);
+  });
 }
 
 TEST_F(LocalCommunicator, ThatIsBrokenIsRefused) {

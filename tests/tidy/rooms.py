@@ -15,7 +15,7 @@ import sys
 from typing import NamedTuple
 
 SHELVES = [["base"], ["plan", "kernels", "wire"], ["net", "device"],
-           ["membership", "collective", "shared_state"], ["node"], ["api"]]
+           ["membership", "collective", "shared_state"], ["node"], ["hierarchical"], ["api"]]
 SHELF_OF = {room: height for height, shelf in enumerate(SHELVES) for room in shelf}
 
 # These run unchanged under the simulator: all they know comes as an argument.

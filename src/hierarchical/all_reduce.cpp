@@ -1,4 +1,4 @@
-#include "api/hierarchical.hpp"
+#include "hierarchical/all_reduce.hpp"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 
 #include "base/limits.hpp"
 
-namespace pccl::api {
+namespace pccl::hierarchical {
 
 namespace {
 
@@ -58,26 +58,13 @@ bool puts_groups_out_of_step(Status refused) {
 
 }  // namespace
 
-AcrossHosts across_hosts(node::PeerNode& peer) {
-  return {
-      .launch = [&peer](const node::ReduceRequest& shard) { return peer.launch(shard); },
-      .await = [&peer](std::uint64_t tag, node::ReduceInfo& info) { return peer.await(tag, info); },
-      .presence = {.in_run = [&peer] { return peer.connected(); },
-                   .leave_run =
-                       [&peer](const std::string& why) {
-                         peer.fall_out("this peer has left the run, since " + why);
-                       }}};
-}
-
 // ---- Before anything moves ----
 
-Outcome HierarchicalAllReduce::check(const node::ReduceRequest& request) const {
+Outcome AllReduce::check(const node::ReduceRequest& request) const {
   if (!device::nccl_type(request.type))
     return {Status::invalid_argument,
             fmt::format("NCCL has no {}, so a local communicator cannot reduce it",
                         name_of(request.type))};
-  if (request.residual != nullptr)
-    return {Status::invalid_usage, "no error feedback with a local communicator"};
   if (in_flight(request.tag)) return {Status::invalid_argument, "the tag is in flight"};
   if (ops_.size() >= limits::ops_in_flight)
     return {Status::invalid_usage, fmt::format("{} ops are in flight, the limit", ops_.size())};
@@ -89,16 +76,12 @@ Outcome HierarchicalAllReduce::check(const node::ReduceRequest& request) const {
     if (there == device::Location{device::Place::cuda, gpu}) continue;
     return {Status::invalid_argument,
             fmt::format("the {} buffer is {}; the local communicator's is GPU {}", what,
-                        there.place == device::Place::host ? "memory of the host"
-                        : there.place == device::Place::managed
-                            ? "managed memory"
-                            : fmt::format("memory of GPU {}", there.gpu),
-                        gpu)};
+                        device::name_of(there), gpu)};
   }
   return {};
 }
 
-Outcome HierarchicalAllReduce::prepare(Op& op) const {
+Outcome AllReduce::prepare(Op& op) const {
   const auto ranks = static_cast<std::size_t>(ranks_->size());
   op.part = op.request.count / ranks;
   op.tail = op.request.count % ranks;
@@ -129,9 +112,8 @@ Outcome HierarchicalAllReduce::prepare(Op& op) const {
 
 // `mine` where it is what all have to say, else what one of them has said; `not_the_same` where the
 // numbers differ.
-Outcome HierarchicalAllReduce::agree(const Outcome& mine, std::uint64_t call, std::uint64_t number,
-                                     const Outcome& not_the_same,
-                                     const device::Presence& presence) {
+Outcome AllReduce::agree(const Outcome& mine, std::uint64_t call, std::uint64_t number,
+                         const Outcome& not_the_same, const device::Presence& presence) {
   device::LocalRanks::Agreed agreed;
   if (Outcome failed = ranks_->agree({mine.status, call, number}, presence, agreed); !failed.ok())
     return failed;
@@ -144,8 +126,8 @@ Outcome HierarchicalAllReduce::agree(const Outcome& mine, std::uint64_t call, st
 
 // ---- Steps 1 and 2 ----
 
-Outcome HierarchicalAllReduce::launch(const AcrossHosts& hosts, const Outcome& checked,
-                                      const node::ReduceRequest& request) {
+Outcome AllReduce::launch(const AcrossHosts& hosts, const Outcome& checked,
+                          const node::ReduceRequest& request) {
   if (const Outcome& broken = ranks_->broken(); !broken.ok())
     return {Status::invalid_usage,
             fmt::format("this peer has left the run, since {}: make a new communicator and attach "
@@ -186,7 +168,7 @@ Outcome HierarchicalAllReduce::launch(const AcrossHosts& hosts, const Outcome& c
   return {};
 }
 
-Outcome HierarchicalAllReduce::reduce_scatter(Op& op, const device::Presence& presence) {
+Outcome AllReduce::reduce_scatter(Op& op, const device::Presence& presence) {
   const node::ReduceRequest& request = op.request;
   const device::Nccl::Type type = *device::nccl_type(request.type);
   const device::Nccl::Op nccl_op = device::nccl_op(request.op);
@@ -214,8 +196,7 @@ Outcome HierarchicalAllReduce::reduce_scatter(Op& op, const device::Presence& pr
 
 // ---- Steps 2 to 4 ----
 
-Outcome HierarchicalAllReduce::await(const AcrossHosts& hosts, std::uint64_t tag,
-                                     node::ReduceInfo& info) {
+Outcome AllReduce::await(const AcrossHosts& hosts, std::uint64_t tag, node::ReduceInfo& info) {
   auto found = ops_.extract(tag);
   if (found.empty()) return {Status::peer_lost, "no op with this tag is in flight"};
   Op op = std::move(found.mapped());
@@ -240,8 +221,7 @@ Outcome HierarchicalAllReduce::await(const AcrossHosts& hosts, std::uint64_t tag
   return {Status::internal, outcome.why};  // whatever it was, the receive buffer is not as it was
 }
 
-Outcome HierarchicalAllReduce::all_gather(Op& op, std::uint32_t hosts,
-                                          const device::Presence& presence) {
+Outcome AllReduce::all_gather(Op& op, std::uint32_t hosts, const device::Presence& presence) {
   const node::ReduceRequest& request = op.request;
   const device::Nccl::Type type = *device::nccl_type(request.type);
   const auto ranks = static_cast<std::size_t>(ranks_->size());
@@ -263,4 +243,4 @@ Outcome HierarchicalAllReduce::all_gather(Op& op, std::uint32_t hosts,
   return ranks_->settle(presence);
 }
 
-}  // namespace pccl::api
+}  // namespace pccl::hierarchical

@@ -25,9 +25,9 @@
 #include "base/status.hpp"
 #include "device/local_ranks.hpp"
 #include "device/workspace.hpp"
-#include "node/peer_node.hpp"
+#include "node/peer_requests.hpp"
 
-namespace pccl::api {
+namespace pccl::hierarchical {
 
 // Step 2: PeerNode's, or a test's. Sends and receives in place, in memory of the GPU that nothing
 // else uses meanwhile.
@@ -36,23 +36,22 @@ struct AcrossHosts {
   std::function<Outcome(std::uint64_t tag, node::ReduceInfo& info)> await;
   device::Presence presence;
 };
-AcrossHosts across_hosts(node::PeerNode& peer);
 
-class HierarchicalAllReduce {
+class AllReduce {
  public:
   // `block`: of so many peer groups as there are ranks, the one this host's ranks are in.
-  explicit HierarchicalAllReduce(std::unique_ptr<device::LocalRanks> ranks, std::uint32_t block = 0)
+  explicit AllReduce(std::unique_ptr<device::LocalRanks> ranks, std::uint32_t block = 0)
       : ranks_(std::move(ranks)), block_(block) {}
 
   // Returns when step 1 has been done and step 2 begun. `checked` is what is known of the request
   // by now: a refusal of one rank is one of all.
+  // Without error feedback, which nobody could keep for a shard.
   Outcome launch(const AcrossHosts& hosts, const Outcome& checked,
                  const node::ReduceRequest& request);
   // Steps 2 to 4. Once per launched op; the receive buffer is complete when it succeeds.
   Outcome await(const AcrossHosts& hosts, std::uint64_t tag, node::ReduceInfo& info);
 
   bool in_flight(std::uint64_t tag) const { return ops_.contains(tag); }
-  bool any_in_flight() const { return !ops_.empty(); }
 
  private:
   struct Op {
@@ -81,4 +80,4 @@ class HierarchicalAllReduce {
   std::map<std::uint64_t, Op> ops_;  // by tag
 };
 
-}  // namespace pccl::api
+}  // namespace pccl::hierarchical

@@ -75,6 +75,18 @@ class LocalRanksTest : public testing::Test {
                                       rank.presence);
   }
 
+  // The first rank, in a collective to which nobody else comes.
+  void expect_alone(Status status, const std::string& words) {
+    Rank& rank = *ranks[0];
+    LocalRanks::Agreed agreed;
+    const Outcome outcome = agree(rank, {}, agreed);
+    EXPECT_EQ(outcome.status, status);
+    EXPECT_NE(outcome.why.find(words), std::string::npos) << outcome.why;
+    EXPECT_EQ(rank.left, outcome.why);
+    EXPECT_EQ(rank.local->broken().why, outcome.why);
+    EXPECT_EQ(agree(rank, {}, agreed).status, status);  // from now on
+  }
+
   InstalledRuntime cuda;
   InstalledNccl nccl{*cuda};
   std::vector<std::unique_ptr<Rank>> ranks;
@@ -162,6 +174,42 @@ TEST_F(LocalRanksTest, WhoIsOutOfTheRunIsPatientWithItsOwnInput) {
   EXPECT_TRUE(reduce_scatter(rank, memory).ok());
   const Outcome settled = rank.local->settle(rank.presence);
   EXPECT_TRUE(settled.ok()) << settled.why;
+}
+
+// ---- Waits for ranks that do not come ----
+
+TEST_F(LocalRanksTest, AWaitEndsWhenNcclHasFailed) {
+  make(2);
+  Rank& rank = *ranks[0];
+  std::thread breaks([&] {
+    cuda->await_who_waits();
+    nccl->break_down(rank.comm, FakeNccl::remote_error);
+  });
+  expect_alone(Status::internal, "remote process exited");
+  breaks.join();
+  ranks.clear();  // ends, although NCCL hangs in the stream
+}
+
+TEST_F(LocalRanksTest, ABrokenGpuEndsTheWait) {
+  make(2);
+  std::thread breaks([&] {
+    cuda->await_who_waits();
+    cuda->break_down();
+  });
+  expect_alone(Status::internal, "unspecified launch failure");
+  breaks.join();
+}
+
+TEST_F(LocalRanksTest, WhoIsOutOfTheRunDoesNotWaitForLong) {
+  make(2);
+  ranks[0]->in_run = false;
+  expect_alone(Status::removed, "do not come");
+}
+
+TEST_F(LocalRanksTest, TheApplicationMayInterruptAWait) {
+  make(2);
+  set_interrupt_check([] { return true; });
+  expect_alone(Status::interrupted, "interrupted by the application");
 }
 
 // ---- Calls that NCCL carries out on a thread of its own ----

@@ -49,5 +49,32 @@ TEST(Nccl, IsTheOneThatTheProcessHasLoaded) {
   EXPECT_EQ(number, Nccl::in_progress);
 }
 
+// nccl.h, written down once more: the stand-ins would turn any table round.
+TEST(Nccl, HasItsOwnNumbers) {
+  const auto number_of = [](DataType type) {
+    const auto found = nccl_type(type);
+    return found ? static_cast<int>(*found) : -1;
+  };
+  EXPECT_EQ(number_of(DataType::int8), 0);      // ncclInt8
+  EXPECT_EQ(number_of(DataType::uint8), 1);     // ncclUint8
+  EXPECT_EQ(number_of(DataType::int32), 2);     // ncclInt32
+  EXPECT_EQ(number_of(DataType::uint32), 3);    // ncclUint32
+  EXPECT_EQ(number_of(DataType::int64), 4);     // ncclInt64
+  EXPECT_EQ(number_of(DataType::uint64), 5);    // ncclUint64
+  EXPECT_EQ(number_of(DataType::float16), 6);   // ncclFloat16
+  EXPECT_EQ(number_of(DataType::float32), 7);   // ncclFloat32
+  EXPECT_EQ(number_of(DataType::float64), 8);   // ncclFloat64
+  EXPECT_EQ(number_of(DataType::bfloat16), 9);  // ncclBfloat16
+  EXPECT_EQ(number_of(DataType::int16), -1);
+  EXPECT_EQ(number_of(DataType::uint16), -1);
+  EXPECT_EQ(static_cast<int>(nccl_op(RedOp::sum)), 0);  // ncclSum
+  EXPECT_EQ(static_cast<int>(nccl_op(RedOp::avg)), 0);
+  EXPECT_EQ(static_cast<int>(nccl_op(RedOp::prod)), 1);  // ncclProd
+  EXPECT_EQ(static_cast<int>(nccl_op(RedOp::max)), 2);   // ncclMax
+  EXPECT_EQ(static_cast<int>(nccl_op(RedOp::min)), 3);   // ncclMin
+  EXPECT_EQ(Nccl::success, 0);                           // ncclSuccess
+  EXPECT_EQ(Nccl::in_progress, 7);                       // ncclInProgress
+}
+
 }  // namespace
 }  // namespace pccl::device

@@ -60,7 +60,12 @@ bool puts_groups_out_of_step(Status refused) {
 
 // ---- Before anything moves ----
 
-Outcome AllReduce::check(const node::ReduceRequest& request) const {
+Outcome AllReduce::check(const node::ReduceRequest& request,
+                         const device::Presence& presence) const {
+  // Else all would go on, and hear from an await that a peer was lost: again and again.
+  if (!presence.in_run())
+    return {Status::invalid_usage,
+            "no longer in the run: make a new communicator and attach a local one to it"};
   if (!device::nccl_type(request.type))
     return {Status::invalid_argument,
             fmt::format("NCCL has no {}, so a local communicator cannot reduce it",
@@ -81,33 +86,42 @@ Outcome AllReduce::check(const node::ReduceRequest& request) const {
   return {};
 }
 
-Outcome AllReduce::prepare(Op& op) const {
+// All that one rank may lack, where the others do not: also memory of the host.
+Outcome AllReduce::prepare(const node::ReduceRequest& request, const device::Presence& presence,
+                           Ops& prepared) const {
+  try {
+    if (Outcome refused = check(request, presence); !refused.ok()) return refused;
+    Op& op = prepared[request.tag];
+    op.request = request;
+    return take_memory(op);
+  } catch (const std::exception& error) {
+    return {Status::internal, error.what()};
+  }
+}
+
+Outcome AllReduce::take_memory(Op& op) const {
   const auto ranks = static_cast<std::size_t>(ranks_->size());
   op.part = op.request.count / ranks;
   op.tail = op.request.count % ranks;
   const std::size_t shard_bytes =
       (op.shard() * op.element_bytes() + alignment - 1) / alignment * alignment;
   device::Gpu& gpu = ranks_->gpu();
-  try {
-    // By now, since CUDA may wait for all that the GPU does before it has loaded kernels.
-    if (const int loaded = gpu.runtime().load_reduce(gpu.ordinal(), op.request.op, op.request.type);
-        loaded != 0)
-      throw device::Error(gpu.runtime(), gpu.ordinal(), "its kernels cannot be loaded", loaded);
-    op.scratch = gpu.memory(shard_bytes + (op.tail > 0 ? ranks * op.element_bytes() : 0));
-    op.tails = op.scratch.data() + shard_bytes;
-    // What the launch across hosts uses of the GPU: there it is too late for one rank to have none.
-    // No way back: who reads the shard after a failure? And nothing to wait for, since the shard is
-    // complete before it is launched.
-    if (op.shard() > 0)
-      op.workspace = device::make_workspace(gpu.ordinal(), ranks_->queue().stream(),
-                                            {.op = op_across_hosts(op.request.op),
-                                             .type = op.request.type,
-                                             .code = code_of(op.request.quantization),
-                                             .bytes = op.shard() * op.element_bytes()});
-    return ranks_->follow(op.request.on_gpu.stream);
-  } catch (const std::exception& error) {
-    return {Status::internal, error.what()};
-  }
+  // By now, since CUDA may wait for all that the GPU does before it has loaded kernels.
+  if (const int loaded = gpu.runtime().load_reduce(gpu.ordinal(), op.request.op, op.request.type);
+      loaded != 0)
+    throw device::Error(gpu.runtime(), gpu.ordinal(), "its kernels cannot be loaded", loaded);
+  op.scratch = gpu.memory(shard_bytes + (op.tail > 0 ? ranks * op.element_bytes() : 0));
+  op.tails = op.scratch.data() + shard_bytes;
+  // What the launch across hosts uses of the GPU: there it is too late for one rank to have none.
+  // No way back: who reads the shard after a failure? And nothing to wait for, since the shard is
+  // complete before it is launched.
+  if (op.shard() > 0)
+    op.workspace = device::make_workspace(gpu.ordinal(), ranks_->queue().stream(),
+                                          {.op = op_across_hosts(op.request.op),
+                                           .type = op.request.type,
+                                           .code = code_of(op.request.quantization),
+                                           .bytes = op.shard() * op.element_bytes()});
+  return ranks_->follow(op.request.on_gpu.stream);
 }
 
 // `mine` where it is what all have to say, else what one of them has said; `not_the_same` where the
@@ -133,10 +147,8 @@ Outcome AllReduce::launch(const AcrossHosts& hosts, const Outcome& checked,
             fmt::format("this peer has left the run, since {}: make a new communicator and attach "
                         "another local one",
                         broken.why)};
-  Op op;
-  op.request = request;
-  Outcome ready = checked.ok() ? check(request) : checked;
-  if (ready.ok()) ready = prepare(op);
+  Ops prepared;
+  const Outcome ready = checked.ok() ? prepare(request, hosts.presence, prepared) : checked;
   if (Outcome refused =
           agree(ready, launching(), fingerprint(request, block_),
                 {Status::invalid_argument,
@@ -145,6 +157,7 @@ Outcome AllReduce::launch(const AcrossHosts& hosts, const Outcome& checked,
                 hosts.presence);
       !refused.ok())
     return refused;
+  Op& op = prepared.begin()->second;
   if (Outcome failed = reduce_scatter(op, hosts.presence); !failed.ok()) {
     ranks_->leave_behind(std::move(op.scratch));
     return failed;
@@ -164,7 +177,7 @@ Outcome AllReduce::launch(const AcrossHosts& hosts, const Outcome& checked,
     op.launched = {Status::internal, error.what()};
   }
   if (puts_groups_out_of_step(op.launched.status)) hosts.presence.leave_run(op.launched.why);
-  ops_.emplace(request.tag, std::move(op));
+  ops_.merge(prepared);
   return {};
 }
 

@@ -44,8 +44,7 @@ class AllReduce {
       : ranks_(std::move(ranks)), block_(block) {}
 
   // Returns when step 1 has been done and step 2 begun. `checked` is what is known of the request
-  // by now: a refusal of one rank is one of all.
-  // Without error feedback, which nobody could keep for a shard.
+  // by now: a refusal of one rank is one of all. Without error feedback.
   Outcome launch(const AcrossHosts& hosts, const Outcome& checked,
                  const node::ReduceRequest& request);
   // Steps 2 to 4. Once per launched op; the receive buffer is complete when it succeeds.
@@ -68,8 +67,12 @@ class AllReduce {
     std::byte* tail_of_shard() const { return scratch.data() + part * element_bytes(); }
   };
 
-  Outcome check(const node::ReduceRequest& request) const;
-  Outcome prepare(Op& op) const;
+  using Ops = std::map<std::uint64_t, Op>;  // by tag
+
+  Outcome check(const node::ReduceRequest& request, const device::Presence& presence) const;
+  Outcome prepare(const node::ReduceRequest& request, const device::Presence& presence,
+                  Ops& prepared) const;
+  Outcome take_memory(Op& op) const;
   Outcome reduce_scatter(Op& op, const device::Presence& presence);
   Outcome all_gather(Op& op, std::uint32_t hosts, const device::Presence& presence);
   Outcome agree(const Outcome& mine, std::uint64_t call, std::uint64_t number,
@@ -77,7 +80,7 @@ class AllReduce {
 
   const std::unique_ptr<device::LocalRanks> ranks_;
   const std::uint32_t block_;
-  std::map<std::uint64_t, Op> ops_;  // by tag
+  Ops ops_;
 };
 
 }  // namespace pccl::hierarchical

@@ -66,6 +66,23 @@ TEST_F(HierarchicalOutcomes, WhoseLaunchIsRefusedWhereOthersMayNotBeLeavesTheRun
   }
 }
 
+// "A peer was lost" would be answered by the next attempt, for ever.
+TEST_F(HierarchicalOutcomes, WhoIsNoLongerInTheRunRefusesForAllRanksOfTheHost) {
+  make(1, 2);
+  ranks[1]->in_run = false;
+  on_all([&](Rank& rank) {
+    std::byte* const buffer = input(rank, DataType::float32, 10);
+    const Outcome outcome =
+        launch(rank, {}, request(DataType::float32, RedOp::sum, 10, buffer, buffer));
+    EXPECT_EQ(outcome.status, Status::invalid_usage);
+    EXPECT_NE(outcome.why.find(rank.local == 1 ? "no longer in the run" : "on local rank 1"),
+              std::string::npos)
+        << outcome.why;
+    EXPECT_EQ(nccl->calls(rank.comm), 1u);
+    EXPECT_FALSE(rank.has_left);
+  });
+}
+
 TEST_F(HierarchicalOutcomes, GroupsThatDifferInSizeAreNoResult) {
   make(2, 2);
   groups[0]->world_size = 3;

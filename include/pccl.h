@@ -401,38 +401,43 @@ struct ncclComm; /* ncclComm_t of nccl.h is a pointer to it */
  *   stream   cudaStream_t that the inputs are made in, NULL the default one: as pcclSetStream, which changes it.
  *            Results are complete when the all-reduce, or the await, returns.
  *   order    The L processes launch and await the same all-reduces, with the same descriptors, in the same
- *            order, and do not use `local` otherwise while such a call is inside: NCCL demands it. Arguments
- *            that one of them gets wrong are refused on all alike, but for these, which the others cannot hear
- *            of and wait for: a communicator that is NULL or not connected, and a handle to await that is NULL
- *            or unknown.
+ *            order, and do not use `local` otherwise while such a call is inside: NCCL demands it. Launches and
+ *            awaits that do not match give pcclInvalidUsage on all. Arguments that one of them gets wrong are
+ *            refused on all alike, but for these, which the others cannot hear of and wait for: a communicator
+ *            that is NULL or not connected, and a handle to await that is NULL or unknown.
  *   buffers  on the GPU of `local`; count 0 is a no-op. NCCL has no 16-bit integers.
  *   avg      the sum over all GPUs of all hosts, divided once: as exact as pcclAvg over so many peers. Among
  *            pcclMax and pcclMin inside a host, NCCL decides about NaN.
  *   quantized only across hosts, and error feedback is refused.
  *   info     local_world_size counts hosts; bytes are of this process's shard.
  *   async    pcclAllReduceAsync returns when the shard is reduced inside the host and under way to others.
- *   failure  All L processes return the same code. Unless it is pcclInternalError, the receive buffers are
- *            as they were, in place or not, and `local` is intact: after pcclRankConnectionLost call again.
+ *   failure  What is known before the last step, the all-gather inside the host, all L processes return alike:
+ *            their receive buffers are as they were, in place or not, and `local` is intact. After
+ *            pcclRankConnectionLost call again; pcclInvalidUsage: one of them is no longer in the run.
  *            Where one process alone fails (NCCL, CUDA, an interrupted or a dead process), the others of its
  *            host wait for it in NCCL. It leaves the run, and with pcclSetCohort over the L processes the
  *            others are removed with it and give up 3 s later, with pcclRankConnectionLost. Without a cohort,
  *            and for a process that destroys its communicator alone, they wait for as long as NCCL does.
+ *            One that fails in the last step gets pcclInternalError and an unspecified receive buffer; the
+ *            others may have succeeded by then.
  *   waits    NCCL connects the GPUs when a collective is first used. In a communicator that blocks
  *            (ncclConfig_t) nothing ends that wait: attach one that does not block, or one in which
  *            ncclAllReduce, ncclReduceScatter and ncclAllGather have been called once.
  *   memory   count / L elements on the GPU for each op in flight, kept for later ones up to 1 GiB, and what an
  *            all-reduce of the shard takes that is not in place.
- *   cost     beyond NCCL's and the shard's two NCCL all-reduces of 24 bytes, to agree, and a wait for the GPU
+ *   cost     beyond NCCL's and the shard's two NCCL all-reduces of 40 bytes, to agree, and a wait for the GPU
  *            after each step.
  *   errors   pcclInvalidArgument: not a communicator, NCCL says so of `local`, or its rank does not fit the
- *            peer group. pcclInvalidUsage: no NCCL in this process, or no CUDA support in this build.
- *            pcclPendingAsyncOps: a hierarchical all-reduce has not been awaited.
+ *            peer group. pcclInvalidUsage: no NCCL in this process, no CUDA support in this build, or NCCL is
+ *            still making `local` (without blocking) after 30 s. pcclPendingAsyncOps: an async op has not been
+ *            awaited. pcclInternalError: the GPU has no stream or memory left.
  *            Of all-reduces, then: as ever, and pcclInvalidArgument: a buffer that is not memory of the GPU of
- *            `local`, 16-bit integers, or descriptors that differ inside the host. pcclInternalError: NCCL or
- *            CUDA has failed, receive buffers are unspecified. After that, and after a wait that was given up,
- *            this process has left the run, and all-reduces give pcclInvalidUsage until another communicator is
- *            attached: to a new pcclComm_t, which joins anew. pcclInternalError of all L processes also: one of
- *            them has no GPU memory, cannot load kernels or cannot follow its stream; nothing has changed then. */
+ *            `local`, 16-bit integers, error feedback, or descriptors or peer groups that do not fit together
+ *            inside the host. pcclInternalError: NCCL or CUDA has failed. After that, and after a wait that was
+ *            given up, this process has left the run, and all-reduces give pcclInvalidUsage: make a new
+ *            pcclComm_t, which joins anew, and attach another communicator to it. pcclInternalError of all L
+ *            processes also: one of them has no memory, cannot load kernels or cannot follow its stream; nothing
+ *            has changed then: the last error says which. */
 PCCL_EXPORT pcclResult_t pcclCommAttachLocal(pcclComm_t *communicator, struct ncclComm *local PCCL_NULLABLE,
                                              void *stream PCCL_NULLABLE);
 

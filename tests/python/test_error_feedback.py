@@ -109,6 +109,20 @@ def test_stays_alive_while_its_op_is_in_flight(run):
     assert together(run.join(0, 0), reduce) == [True, True]
 
 
+def test_is_not_shown_while_its_op_is_in_flight(run):
+    def reduce(communicator, rank):
+        in_place, feedback = tensor(rank), ErrorFeedback(COUNT)
+        handle = communicator.all_reduce_async(
+            in_place, in_place, op=ReduceOp.SUM, quantization_options=COARSE, error_feedback=feedback
+        )
+        with pytest.raises(RuntimeError, match="in flight"):
+            _ = feedback.residual
+        assert handle.wait()[0]
+        return numpy.asarray(feedback.residual).any()
+
+    assert together(run.join(0, 0), reduce) == [True, True]
+
+
 def batch(tensors: list, options: QuantizationOptions) -> list[ReduceOpDescriptor]:
     return [
         ReduceOpDescriptor.from_numpy(

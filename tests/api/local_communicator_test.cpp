@@ -383,6 +383,13 @@ TEST_F(LocalCommunicator, AProcessThatIsInterruptedTakesItsHostOutOfTheRun) {
     expect_input(process);
   });
   pcclSetInterruptCheck(nullptr);
+  on(0, 2, [&](Process& process) {  // a loop that calls again comes to an end
+    const auto sum = sum_of_floats(count);
+    EXPECT_EQ(pcclAllReduce(process.buffer, process.buffer, &sum, process.comm, nullptr),
+              pcclInvalidUsage)
+        << process.comm.last_error();
+    expect_input(process);
+  });
 }
 
 // An op of the same tag would be awaited in its place.

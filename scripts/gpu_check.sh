@@ -133,7 +133,7 @@ step_mixed() {
 step_python() {
   local pytest=(python3 -B -m pytest -v -p no:cacheprovider)
   check py_all_reduce 150 "${pytest[@]}" tests/python/cuda/test_all_reduce_on_gpu.py
-  check py_training 150 "${pytest[@]}" tests/python/cuda/test_training_on_gpu.py
+  check py_training 150 "${pytest[@]}" tests/python/cuda/test_training_on_gpu.py tests/python/cuda/test_memory_on_gpu.py
   check py_shared_state 60 "${pytest[@]}" tests/python/cuda/test_shared_state_on_gpu.py
   check py_operands 60 "${pytest[@]}" tests/python/test_gpu_operands.py tests/python/torch/test_on_gpus.py
 }

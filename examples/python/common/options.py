@@ -20,7 +20,11 @@ EVALUATION_WINDOWS = 128
 
 
 def _device(name: str) -> str:
-    if torch.device(name).type == "cuda" and not torch.cuda.is_available():
+    try:
+        kind = torch.device(name).type
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(str(error).partition("\n")[0]) from None
+    if kind == "cuda" and not torch.cuda.is_available():
         raise argparse.ArgumentTypeError("torch sees no GPU here")
     return name
 

@@ -43,7 +43,7 @@ deadline=${CHECK_SECONDS:-86400}
 
 # A line of the summary, at once: who ends this script early has those before.
 note() {
-  printf '%-16s %-14s %4s s\n' "$1" "$2" "$3" | tee -a "$out/summary.txt"
+  printf '%-18s %-14s %4s s\n' "$1" "$2" "$3" | tee -a "$out/summary.txt"
   [ "$2" = ok ] || failed=1
 }
 
@@ -101,10 +101,9 @@ if [ -d "$root" ]; then
   export PYTHONPATH="$here/python${PYTHONPATH:+:$PYTHONPATH}"
 fi
 export PYTHONPATH="$PWD/build/gpu/bindings/python${PYTHONPATH:+:$PYTHONPATH}"
-export PCCL_MASTER_GRACE=0 OMP_NUM_THREADS=1
+export PCCL_MASTER_GRACE=0 OMP_NUM_THREADS=1 PCCL_REQUIRE_GPU=1
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 PYTHONUNBUFFERED=1 # plugins of that machine's own may want what the pytest taken along has not
 export PCCL_TEST_LAST_BOUND=100 # seconds, in which a test that hangs tells where
-if nvidia-smi -L > /dev/null 2>&1; then export PCCL_REQUIRE_GPU=1; fi
 
 printf '=== %s: %s\n' "$(date -u +%FT%TZ)" "${steps[*]}" | tee -a "$out/summary.txt"
 check gpu 60 nvidia-smi # without one the rest is built all the same
@@ -141,7 +140,7 @@ step_python() {
 step_numerics() { check_gpu numerics 180 $tests/kernels/kernels_cuda_test; }
 
 step_fsdp() {
-  check fsdp_diloco 150 python3 examples/python/fsdp_diloco_gpt.py --device cuda --cpu-peers 1 --limit 120
+  check fsdp_diloco 150 python3 examples/python/fsdp_diloco_gpt.py --device cuda --cpu-peers 1 --rounds 10 --limit 120
 }
 
 step_benchmarks() {

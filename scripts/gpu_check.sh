@@ -41,9 +41,12 @@ log=$out/gpu_check.log
 failed=0
 deadline=${CHECK_SECONDS:-86400}
 
-# A line of the summary, at once: who ends this script early has those before.
+# A line of the summary, at once: who ends this script early has those before. At its end all of them once more.
+summary=()
+trap 'printf "%s\n" "" "${summary[@]}"' EXIT
 note() {
-  printf '%-18s %-14s %4s s\n' "$1" "$2" "$3" | tee -a "$out/summary.txt"
+  summary+=("$(printf '%-18s %-14s %4s s' "$1" "$2" "$3")")
+  printf '%s\n' "${summary[-1]}" | tee -a "$out/summary.txt"
   [ "$2" = ok ] || failed=1
 }
 

@@ -49,11 +49,11 @@ class ErrorFeedback:
 
     @property
     def residual(self) -> memoryview:
-        """float32, one per element, to look at, save, restore or zero. After all-reduces on a GPU ask anew: they keep it there,
-        and this copies it back.
+        """float32, one per element, to look at, save, restore or zero; not while an all-reduce uses it. After all-reduces on
+        a GPU ask anew: they keep it there, and this copies it back.
 
         Raises:
-            RuntimeError: an all-reduce uses it, or the GPU cannot copy it.
+            RuntimeError: an all-reduce with it is in flight, or the GPU cannot copy it.
         """
         self._native.bring_back()
         return memoryview(self._native)
@@ -150,8 +150,9 @@ class Communicator:
 
         Args:
             stream: a ``torch.cuda.Stream`` or an object with ``__cuda_stream__``, which the communicator keeps alive; or a
-                ``cudaStream_t`` (0: CUDA's default stream), which has to live until the ops have been awaited. None, as in the beginning: that of each tensor, which is torch's current one, what
-                ``__cuda_array_interface__`` names, or with DLPack CUDA's default stream, which then waits for the tensor.
+                ``cudaStream_t`` (0: CUDA's default stream), which has to live until the ops have been awaited. None, as in
+                the beginning: that of each tensor, which is torch's current one, what ``__cuda_array_interface__`` names, or
+                with DLPack CUDA's default stream, which then waits for the tensor.
         """
         wish = None if stream is None else _streams.handle_of(stream)
         self._check(self._native.set_stream(wish or _streams.DEFAULT), "pcclSetStream")

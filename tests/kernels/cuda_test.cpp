@@ -196,6 +196,10 @@ TYPED_TEST(Cuda, QuantizesAFewLikeScalar) {  // short enough for compute-sanitiz
     expect_like_scalar<TypeParam>(q, {1, 65, 1000}, random);
     if (testing::Test::HasFatalFailure()) return;
   }
+  for (const Quantization& q : all_quantizations(1024)) {
+    expect_like_scalar<TypeParam>(q, {1030}, random);
+    if (testing::Test::HasFatalFailure()) return;
+  }
 }
 
 TYPED_TEST(Cuda, DecodesWhatNoEncoderMakesLikeScalar) {

@@ -1,20 +1,15 @@
 // How long does an all-reduce of tensors on a GPU take, beside the same call on tensors of the
-// host, and beside a copy to the host, that call, and a copy back? Peers are processes on this
-// machine that share its GPU, over loopback; the three take turns, and ratios are medians of the
-// ratios within a turn. Columns as of all_reduce_perf.
-#include <cuda_runtime_api.h>
-
+// host, and beside a copy to the host, that call, and a copy back? Peers are threads of a process
+// on this machine that share its GPU, over loopback; the three take turns, and ratios are medians
+// of the ratios within a turn. Columns as of all_reduce_perf.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
-#include "common/child.hpp"
-#include "common/conducted.hpp"
-#include "common/pccl_run.hpp"
+#include "common/gpu_peers.hpp"
 #include "common/results.hpp"
 #include "common/statistics.hpp"
 #include "common/typed_values.hpp"
@@ -27,18 +22,11 @@ constexpr double bar = 0.9;  // of the host's bus bandwidth, at that size
 const std::array<std::string, 3> places = {"host", "gpu", "staged"};
 
 struct Options {
-  int world = 2, rounds = 5, timeout_s = 500;
+  bench::GpuPeers peers;
+  int rounds = 5, timeout_s = 500;
   std::size_t min_bytes = 4 << 10, max_bytes = bar_bytes, factor = 16;
-  std::string json = "-", conducted;
-  int peer_rank = -1;
-  std::uint16_t master_port = 0;
+  std::string json = "-";
 };
-
-void check(cudaError_t error) {
-  if (error == cudaSuccess) return;
-  std::fprintf(stderr, "cuda_all_reduce: %s\n", cudaGetErrorString(error));
-  std::exit(1);
-}
 
 // ---- A peer -------------------------------------------------------------------------------------
 
@@ -53,7 +41,8 @@ class Buffer {
   void reserve(std::size_t bytes) {
     if (bytes <= size_) return;
     release();
-    check(on_gpu_ ? cudaMalloc(&data_, bytes) : cudaHostAlloc(&data_, bytes, cudaHostAllocDefault));
+    bench::require(on_gpu_ ? cudaMalloc(&data_, bytes)
+                           : cudaHostAlloc(&data_, bytes, cudaHostAllocDefault));
     size_ = bytes;
   }
   void* data() const { return data_; }
@@ -61,7 +50,7 @@ class Buffer {
  private:
   void release() {
     if (data_ == nullptr) return;
-    check(on_gpu_ ? cudaFree(data_) : cudaFreeHost(data_));
+    bench::require(on_gpu_ ? cudaFree(data_) : cudaFreeHost(data_));
     data_ = nullptr;
   }
 
@@ -73,8 +62,8 @@ class Buffer {
 // A variant is a place, and with a plus the codes that the tensor travels as: "gpu+uint8".
 class DeviceWorkload : public bench::Workload {
  public:
-  DeviceWorkload(const Options& options, const bench::Peer& peer)
-      : options_(options), peer_(peer) {}
+  DeviceWorkload(int rank, int world, const bench::Peer& peer, const bench::GpuStream& stream)
+      : rank_(rank), world_(world), peer_(peer), stream_(stream) {}
 
   void prepare(const bench::Order& order) override {
     bytes_ = order.bytes;
@@ -87,22 +76,18 @@ class DeviceWorkload : public bench::Workload {
       buffer->reserve(bytes_);
   }
   void refill() override {
-    bench::fill(input_.data(), descriptor_.count, pcclFloat, pcclSum, options_.peer_rank);
-    check(cudaMemcpy(gpu_input_.data(), input_.data(), bytes_, cudaMemcpyHostToDevice));
+    bench::fill(input_.data(), descriptor_.count, pcclFloat, pcclSum, rank_);
+    stream_.copy(gpu_input_.data(), input_.data(), bytes_);
   }
   void call() override {
     if (place_ == "gpu") return reduce(gpu_input_.data(), gpu_output_.data());
-    if (place_ == "staged")
-      check(cudaMemcpy(input_.data(), gpu_input_.data(), bytes_, cudaMemcpyDeviceToHost));
+    if (place_ == "staged") stream_.copy(input_.data(), gpu_input_.data(), bytes_);
     reduce(input_.data(), output_.data());
-    if (place_ == "staged")
-      check(cudaMemcpy(gpu_output_.data(), output_.data(), bytes_, cudaMemcpyHostToDevice));
+    if (place_ == "staged") stream_.copy(gpu_output_.data(), output_.data(), bytes_);
   }
   std::size_t count_wrong() override {
-    if (place_ != "host")
-      check(cudaMemcpy(output_.data(), gpu_output_.data(), bytes_, cudaMemcpyDeviceToHost));
-    return bench::count_wrong(output_.data(), descriptor_.count, pcclFloat, pcclSum,
-                              options_.world);
+    if (place_ != "host") stream_.copy(output_.data(), gpu_output_.data(), bytes_);
+    return bench::count_wrong(output_.data(), descriptor_.count, pcclFloat, pcclSum, world_);
   }
   std::optional<bench::Way> way() override { return bench::Way{place_, info_.tx_bytes}; }
 
@@ -111,8 +96,9 @@ class DeviceWorkload : public bench::Workload {
     peer_.require(pcclAllReduce(from, to, &descriptor_, peer_.comm(), &info_), "pcclAllReduce");
   }
 
-  const Options& options_;
+  const int rank_, world_;
   const bench::Peer& peer_;
+  const bench::GpuStream& stream_;
   Buffer input_{false}, output_{false}, gpu_input_{true}, gpu_output_{true};
   std::size_t bytes_ = 0;
   std::string place_;
@@ -120,12 +106,11 @@ class DeviceWorkload : public bench::Workload {
   pcclReduceInfo_t info_{};
 };
 
-int run_peer(const Options& options) {
-  bench::Peer peer(options.master_port);
-  peer.connect();
-  peer.gather(options.world);
-  DeviceWorkload workload(options, peer);
-  bench::serve({options.conducted, options.peer_rank, options.world}, workload);
+int run_peers(const bench::GpuPeers& peers) {
+  peers.run([&](int rank, const bench::Peer& peer, const bench::GpuStream& stream) {
+    DeviceWorkload workload(rank, peers.world, peer, stream);
+    bench::serve({peers.conducted, rank, peers.world}, workload);
+  });
   return 0;
 }
 
@@ -161,15 +146,12 @@ int run_table(const Options& options) {
   bench::die_after(std::chrono::seconds(options.timeout_s));
   const bench::LocalMaster master;
   bench::Conductor conductor;
-  bench::Children peers;
-  for (int rank = 0; rank < options.world; ++rank)
-    peers.start_self({"--peer-rank", std::to_string(rank), "--master-port",
-                      std::to_string(master.port()), "--conducted", conductor.name(), "--world",
-                      std::to_string(options.world)});
-  conductor.await_members(options.world);
+  bench::Children children;
+  const int world = options.peers.world;
+  options.peers.start(children, master, conductor, {"--world", std::to_string(world)});
   std::printf(
       "# world %d on one GPU, float32 sum; of_host: busbw over that of the host's tensors\n",
-      options.world);
+      world);
   std::printf("#%11s %7s %8s %10s %8s %8s %8s %6s %11s\n", "size(B)", "codes", "tensors",
               "time(us)", "algbw", "busbw", "of_host", "#wrong", "wire(B)");
   std::size_t wrong = 0;
@@ -181,7 +163,7 @@ int run_table(const Options& options) {
         const Figures& of = figures[place];
         const double time = bench::median(of.microseconds), ratio = bench::median(of.of_host);
         const double algbw = static_cast<double>(bytes) / time / 1e3;
-        const double busbw = algbw * 2 * (options.world - 1) / options.world;
+        const double busbw = algbw * 2 * (world - 1) / world;
         const bool misses =
             places[place] == "gpu" && codes.empty() && bytes == bar_bytes && ratio < bar;
         missed |= misses;
@@ -195,14 +177,14 @@ int run_table(const Options& options) {
             text, sizeof text,
             "\"benchmark\":\"cuda_all_reduce\",\"world\":%d,\"bytes\":%zu,\"codes\":\"%s\","
             "\"tensors\":\"%s\",\"median_us\":%.1f,\"busbw\":%.4f,\"of_host\":%.3f",
-            options.world, bytes, codes.empty() ? "none" : codes.c_str() + 1, places[place].c_str(),
-            time, busbw, ratio);
+            world, bytes, codes.empty() ? "none" : codes.c_str() + 1, places[place].c_str(), time,
+            busbw, ratio);
         bench::record(options.json, text);
       }
       std::fflush(stdout);
     }
   conductor.dismiss();
-  const bool ended_well = peers.all_succeed_within(std::chrono::seconds(10));
+  const bool ended_well = children.all_succeed_within(std::chrono::seconds(10));
   return ended_well && wrong == 0 && !missed ? 0 : 1;
 }
 
@@ -212,21 +194,15 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App app("All-reduces of tensors on a GPU, beside those of the host");
   const CLI::AsSizeValue bytes(/*kb_is_1000=*/false);
-  app.add_option("-n,--world", options.world, "peers")->check(CLI::Range(2, 16));
+  app.add_option("-n,--world", options.peers.world, "peers")->check(CLI::Range(2, 16));
   app.add_option("-b,--min-bytes", options.min_bytes, "smallest size")->transform(bytes);
   app.add_option("-e,--max-bytes", options.max_bytes, "largest size")->transform(bytes);
   app.add_option("-f,--factor", options.factor, "from one to the next")->check(CLI::Range(2, 1024));
   app.add_option("--rounds", options.rounds, "of all places, in turns")->check(CLI::Range(1, 100));
   app.add_option("--json", options.json, "append a line per figure to this file");
   app.add_option("--timeout", options.timeout_s, "seconds until the run is given up");
-  app.add_option("--conducted", options.conducted)->group("");
-  app.add_option("--peer-rank", options.peer_rank)->group("");
-  app.add_option("--master-port", options.master_port)->group("");
+  options.peers.add_hidden_options(app);
   CLI11_PARSE(app, argc, argv);
-  int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
-    std::printf("cuda_all_reduce: no GPU here\n");
-    return 0;
-  }
-  return options.peer_rank >= 0 ? run_peer(options) : run_table(options);
+  if (!bench::gpu_is_here()) return 0;
+  return options.peers.are_here() ? run_peers(options.peers) : run_table(options);
 }

@@ -3,18 +3,13 @@
 // needs to read so many bytes: half of a copy on it, which reads and writes them. Two peers share
 // the GPU, and sync at the same time: each has half of its memory's bandwidth, so the pass of both
 // is compared with the read of both.
-#include <cuda_runtime_api.h>
-
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
-#include "common/child.hpp"
-#include "common/conducted.hpp"
-#include "common/pccl_run.hpp"
+#include "common/gpu_peers.hpp"
 #include "common/results.hpp"
 #include "common/statistics.hpp"
 
@@ -23,27 +18,21 @@ namespace {
 constexpr double bar = 2;  // reads that a sync may take
 
 struct Options {
+  bench::GpuPeers peers;
   std::size_t bytes = 512 << 20;
   int tensors = 50, rounds = 9, timeout_s = 300;
-  std::string json = "-", conducted;
-  int peer_rank = -1;
-  std::uint16_t master_port = 0;
+  std::string json = "-";
 };
-
-void check(cudaError_t error) {
-  if (error == cudaSuccess) return;
-  std::fprintf(stderr, "cuda_state_sync: %s\n", cudaGetErrorString(error));
-  std::exit(1);
-}
 
 class State : public bench::Workload {
  public:
-  State(const Options& options, const bench::Peer& peer) : peer_(peer), bytes_(options.bytes) {
+  State(const Options& options, const bench::Peer& peer, const bench::GpuStream& stream)
+      : peer_(peer), stream_(stream), bytes_(options.bytes) {
     const auto tensors = static_cast<std::size_t>(options.tensors);
     const std::size_t of_each = bytes_ / tensors / 256 * 256;
-    check(cudaMalloc(&data_, bytes_));
-    check(cudaMalloc(&copy_, bytes_));
-    check(cudaMemset(data_, 1, bytes_));
+    bench::require(cudaMalloc(&data_, bytes_));
+    bench::require(cudaMalloc(&copy_, bytes_));
+    bench::require(cudaMemset(data_, 1, bytes_));
     for (std::size_t i = 0; i < tensors; ++i) names_.push_back("tensor" + std::to_string(i));
     for (std::size_t i = 0; i < tensors; ++i)
       infos_.push_back({names_[i].c_str(), static_cast<std::byte*>(data_) + i * of_each,
@@ -64,13 +53,13 @@ class State : public bench::Workload {
                                      PCCL_SHARED_STATE_SYNC_STRATEGY_ENFORCE_POPULAR, nullptr),
           "pcclSynchronizeSharedState");
     } else {
-      check(cudaMemcpyAsync(copy_, data_, bytes_ / 2, cudaMemcpyDeviceToDevice, nullptr));
-      check(cudaDeviceSynchronize());
+      stream_.copy(copy_, data_, bytes_ / 2);
     }
   }
 
  private:
   const bench::Peer& peer_;
+  const bench::GpuStream& stream_;
   const std::size_t bytes_;
   void *data_ = nullptr, *copy_ = nullptr;
   std::vector<std::string> names_;
@@ -79,12 +68,11 @@ class State : public bench::Workload {
   bool syncs_ = false;
 };
 
-int run_peer(const Options& options) {
-  bench::Peer peer(options.master_port);
-  peer.connect();
-  peer.gather(2);
-  State state(options, peer);
-  bench::serve({options.conducted, options.peer_rank, 2}, state);
+int run_peers(const Options& options) {
+  options.peers.run([&](int rank, const bench::Peer& peer, const bench::GpuStream& stream) {
+    State state(options, peer, stream);
+    bench::serve({options.peers.conducted, rank, options.peers.world}, state);
+  });
   return 0;
 }
 
@@ -92,12 +80,10 @@ int run_table(const Options& options) {
   bench::die_after(std::chrono::seconds(options.timeout_s));
   const bench::LocalMaster master;
   bench::Conductor conductor;
-  bench::Children peers;
-  for (int rank = 0; rank < 2; ++rank)
-    peers.start_self({"--peer-rank", std::to_string(rank), "--master-port",
-                      std::to_string(master.port()), "--conducted", conductor.name(), "--bytes",
-                      std::to_string(options.bytes), "--tensors", std::to_string(options.tensors)});
-  conductor.await_members(2);
+  bench::Children children;
+  options.peers.start(
+      children, master, conductor,
+      {"--bytes", std::to_string(options.bytes), "--tensors", std::to_string(options.tensors)});
   std::vector<double> reads, syncs, ratios;
   for (int round = 0; round < options.rounds; ++round) {
     const auto time_of = [&](const std::string& what) {
@@ -121,7 +107,7 @@ int run_table(const Options& options) {
                 "\"ratio\":%.3f",
                 options.bytes, bench::median(reads), bench::median(syncs), ratio);
   bench::record(options.json, text);
-  return peers.all_succeed_within(std::chrono::seconds(10)) && ratio <= bar ? 0 : 1;
+  return children.all_succeed_within(std::chrono::seconds(10)) && ratio <= bar ? 0 : 1;
 }
 
 }  // namespace
@@ -135,14 +121,8 @@ int main(int argc, char** argv) {
   app.add_option("--rounds", options.rounds)->check(CLI::Range(1, 1000));
   app.add_option("--timeout", options.timeout_s, "seconds until the run is given up");
   app.add_option("--json", options.json, "append a line to this file");
-  app.add_option("--conducted", options.conducted)->group("");
-  app.add_option("--peer-rank", options.peer_rank)->group("");
-  app.add_option("--master-port", options.master_port)->group("");
+  options.peers.add_hidden_options(app);
   CLI11_PARSE(app, argc, argv);
-  int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
-    std::printf("cuda_state_sync: no GPU here\n");
-    return 0;
-  }
-  return options.peer_rank >= 0 ? run_peer(options) : run_table(options);
+  if (!bench::gpu_is_here()) return 0;
+  return options.peers.are_here() ? run_peers(options) : run_table(options);
 }

@@ -10,7 +10,7 @@ elseif(NOT PCCL_BUILD_CUDA_SUPPORT)
   return()
 endif()
 
-set(chosen_architectures ${CMAKE_CUDA_ARCHITECTURES})
+set(chosen_architectures ${CMAKE_CUDA_ARCHITECTURES} $ENV{CUDAARCHS})
 include(CheckLanguage)
 check_language(CUDA)
 if(CMAKE_CUDA_COMPILER)
@@ -28,14 +28,14 @@ set(PCCL_CUDA ON)
 message(STATUS "CUDA support: nvcc ${CMAKE_CUDA_COMPILER_VERSION}")
 
 # Machine code from Turing (CUDA 12: Volta) to Hopper, and for what comes after it the text from which a driver makes it.
-if(chosen_architectures)
-  set(CMAKE_CUDA_ARCHITECTURES ${chosen_architectures})
-else()
-  set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 86-real 89-real 90)
+# Into the cache: nvcc's own default is there by now, and the next configure would take it for a choice.
+if(NOT chosen_architectures)
+  set(chosen_architectures 75-real 80-real 86-real 89-real 90)
   if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 13)
-    list(PREPEND CMAKE_CUDA_ARCHITECTURES 70-real)
+    list(PREPEND chosen_architectures 70-real)
   endif()
 endif()
+set(CMAKE_CUDA_ARCHITECTURES "${chosen_architectures}" CACHE STRING "GPUs to compile for" FORCE)
 if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION) # before CMake 3.25.2, which knows that nvcc 12 does
   set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
   set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")

@@ -47,7 +47,7 @@ def shard(model: torch.nn.Module, kind: str) -> None:
 def train(options: argparse.Namespace) -> None:
     """One rank of one replica. Ranks of a replica see different text, as in any FSDP job."""
     warnings.filterwarnings("ignore", message=".*returned a view tensor")  # nothing here writes to the logits
-    kind = options.device
+    kind = torch.device(options.device).type  # each rank has a GPU by its number
     options.device = take_device(kind)
     rank = dist.get_rank()
     options.name = f"{options.name}.{rank}"
@@ -97,8 +97,9 @@ def main() -> None:
     if options.join:
         train(options)
     else:
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
-        run_here(options, __file__, "round", [*torchrun, str(options.ranks)])
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(options.ranks)]
+        # Not by this machine's name, which need not resolve.
+        run_here(options, __file__, "round", [*torchrun, "--local-addr", "127.0.0.1"])
 
 
 if __name__ == "__main__":

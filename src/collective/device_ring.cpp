@@ -42,9 +42,10 @@ std::byte* DeviceRing::scratch_of(std::uint32_t position) const {
 
 // ---- to the next rank
 
-// As many as can be under way at once, and one for each queue.
+// One for each queue; and as many as can be under way at once, where there are blocks.
 void DeviceRing::stage_ahead() {
-  const std::size_t ahead = schedule_.depth() + workspace().queues.size();
+  const std::size_t ahead =
+      workspace().queues.size() + (blocks_are_plenty() ? schedule_.depth() : 0);
   for (; next_stage_ < schedule_.positions() && staged_.size() < ahead; ++next_stage_)
     if (schedule_.transfer(next_stage_).step == 0) stage(next_stage_);
 }
@@ -135,7 +136,7 @@ void DeviceRing::reduce(device::Queue& queue, std::byte* scratch, std::uint32_t 
       save_result(queue, range);
     }
     queue.reduce(operand_.op, operand_.type, outcome, scratch, input_at(range), range.count);
-    if (completes)
+    if (completes && operand_.op == RedOp::avg)
       queue.finalize(operand_.op, operand_.type, outcome, range.count, schedule_.world());
   }
   if (schedule_.feeds(position)) queue.copy(block, outcome, bytes);

@@ -46,7 +46,7 @@ class DeviceRing final : public RingOp {
   bool collect() override;
   std::string failure() override { return workspace().check(); }
   void roll_back() override;
-  void forget_input() override { operand_.workspace.reset(); }
+  void forget_way_back() override { operand_.workspace.reset(); }
 
  private:
   enum class Line : std::uint8_t { staging, taking_in };

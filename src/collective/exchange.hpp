@@ -124,7 +124,7 @@ class Exchange {
   struct Pinned {
     explicit Pinned(std::shared_ptr<device::Gpu> gpu) : blocks(std::move(gpu)) {}
     PinnedBlocks blocks;
-    BlockPool pool{limits::shared_scratch_bytes, blocks};
+    BlockPool pool{0, blocks};  // what is pinned is kept for the whole process
   };
   std::optional<Pinned> pinned_;  // once an op is on a GPU
   std::map<OpKey, Op> ops_;

@@ -39,7 +39,7 @@ class RingAllReduce final : public RingOp {
   std::size_t absorb(std::uint32_t position, std::size_t offset,
                      std::span<const std::byte> here) override;
   void roll_back() override { rollback_.restore(); }
-  void forget_input() override { rollback_.forget(); }
+  void forget_way_back() override { rollback_.forget(); }
 
  private:
   void has_claimed(std::uint32_t position) override;

@@ -7,7 +7,7 @@ namespace pccl::collective {
 
 namespace {
 
-// Beyond this many blocks in use by all ops together, an op is granted its private minimum only.
+// Of all ops together.
 constexpr std::size_t shared_scratch_blocks = limits::shared_scratch_bytes / limits::segment_bytes;
 
 }  // namespace
@@ -90,9 +90,12 @@ void RingOp::release(std::uint32_t position) {
     ++lowest_unreleased_;
 }
 
+bool RingOp::blocks_are_plenty() const {
+  return blocks_in_use() < shared_scratch_blocks;
+}
+
 std::uint32_t RingOp::receive_limit() const {
-  const bool plenty = blocks_in_use() < shared_scratch_blocks;
-  const std::uint32_t wide = plenty ? lowest_unreleased_ + 2 * schedule_.depth() : 0;
+  const std::uint32_t wide = blocks_are_plenty() ? lowest_unreleased_ + 2 * schedule_.depth() : 0;
   granted_ = std::max({granted_, vital_limit(), std::min(wide, schedule_.positions())});
   return granted_;
 }

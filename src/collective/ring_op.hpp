@@ -80,9 +80,9 @@ class RingOp {
   virtual std::string failure() { return {}; }  // why it cannot be done; then the op never finishes
 
   // ---- the end
-  bool finished() const;            // everything sent and received: the result is whole
-  virtual void roll_back() = 0;     // in-place buffer and residuals are as before; any thread
-  virtual void forget_input() = 0;  // gives the copies back to the pool
+  bool finished() const;               // everything sent and received: the result is whole
+  virtual void roll_back() = 0;        // in-place buffer and residuals are as before; any thread
+  virtual void forget_way_back() = 0;  // gives the copies back to the pool
 
   std::uint16_t progress_per_mille() const;  // of what is to be sent and received
   std::uint64_t tx_bytes() const { return tx_bytes_; }
@@ -101,6 +101,7 @@ class RingOp {
   virtual void has_arrived(std::uint32_t position) = 0;
   virtual bool is_done() const { return true; }  // beside sending and receiving
   virtual std::size_t blocks_in_use() const = 0;
+  bool blocks_are_plenty() const;  // else an op has to do with what it needs to go on
 
   void release(std::uint32_t position);
   std::size_t wire_bytes(std::uint64_t elements) const;

@@ -39,16 +39,6 @@ void Gpu::forget_all() {
   registry().clear();
 }
 
-std::string Gpu::which_has_failed() {
-  const std::lock_guard guard(registry_mutex);
-  for (const auto& [ordinal, gpu] : registry()) {
-    const int error = gpu->runtime_.query(ordinal, nullptr);
-    if (error != 0 && error != Runtime::not_ready)
-      return fmt::format("GPU {}: {}", ordinal, gpu->runtime_.describe(error));
-  }
-  return {};
-}
-
 Gpu::~Gpu() {
   idle_.clear();
   busy_.clear();
@@ -102,20 +92,21 @@ void Gpu::give_back(std::byte* data, std::size_t bytes) {
   runtime_.free(ordinal_, data);
 }
 
-std::shared_ptr<Queue> Gpu::queue() {
-  std::unique_ptr<Queue> queue;
-  {
-    const std::lock_guard guard(mutex_);
-    for (std::size_t i = busy_.size(); i-- > 0;) {
-      if (!busy_[i]->ended()) continue;
-      (busy_[i]->error() != 0 ? broken_ : idle_).push_back(std::move(busy_[i]));
-      busy_.erase(busy_.begin() + static_cast<std::ptrdiff_t>(i));
-    }
-    if (!idle_.empty()) {
-      queue = std::move(idle_.back());
-      idle_.pop_back();
-    }
+std::unique_ptr<Queue> Gpu::take_idle() {
+  const std::lock_guard guard(mutex_);
+  for (std::size_t i = busy_.size(); i-- > 0;) {
+    if (!busy_[i]->ended()) continue;
+    (busy_[i]->error() != 0 ? broken_ : idle_).push_back(std::move(busy_[i]));
+    busy_.erase(busy_.begin() + static_cast<std::ptrdiff_t>(i));
   }
+  if (idle_.empty()) return nullptr;
+  std::unique_ptr<Queue> queue = std::move(idle_.back());
+  idle_.pop_back();
+  return queue;
+}
+
+std::shared_ptr<Queue> Gpu::queue() {
+  std::unique_ptr<Queue> queue = take_idle();
   if (queue == nullptr) queue = std::make_unique<Queue>(runtime_, ordinal_);
   if (queue->error() != 0) throw Error(runtime_, ordinal_, "no stream of its own", queue->error());
   return {queue.release(), [self = shared_from_this()](Queue* lent) {
@@ -123,10 +114,22 @@ std::shared_ptr<Queue> Gpu::queue() {
           }};
 }
 
+// In a stream of its own: of the default one CUDA says whether somebody captures a graph, and may
+// call that off.
+std::string Gpu::failure() {
+  std::unique_ptr<Queue> queue = take_idle();
+  if (queue == nullptr) queue = std::make_unique<Queue>(runtime_, ordinal_);
+  const int error = queue->check();
+  give_back(std::move(queue));
+  if (error == 0 || error == Runtime::out_of_memory) return {};
+  return fmt::format("GPU {}: {}", ordinal_, runtime_.describe(error));
+}
+
 void Gpu::give_back(std::unique_ptr<Queue> queue) {
   if (!queue->lingers) queue->wait();
   queue->lingers = false;
   const bool ended = queue->ended();
+  if (ended && queue->error() != 0 && !queue->has_calls_to_make()) return;
   const std::lock_guard guard(mutex_);
   (queue->error() != 0 ? broken_ : ended ? idle_ : busy_).push_back(std::move(queue));
 }

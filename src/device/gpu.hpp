@@ -57,8 +57,6 @@ class Gpu : public std::enable_shared_from_this<Gpu> {
   // Of the runtime that is there; throws Error when there is none.
   static std::shared_ptr<Gpu> at(int ordinal);
   static void forget_all();  // for tests: nothing is lent
-  // Which of those that were asked for can do nothing any more, and why; empty: none.
-  static std::string which_has_failed();
 
   Gpu(Runtime& runtime, int ordinal) : runtime_(runtime), ordinal_(ordinal) {}
   ~Gpu();
@@ -70,6 +68,8 @@ class Gpu : public std::enable_shared_from_this<Gpu> {
 
   // Throws Error where the GPU has no more of it. What it had is unspecified.
   Memory memory(std::size_t bytes);
+  // Why it can do nothing any more; empty: it can. Does not block.
+  std::string failure();
   // Idle, and nobody else's while it is held. Who gives it back waits for its work, unless it may
   // linger.
   std::shared_ptr<Queue> queue();
@@ -77,6 +77,7 @@ class Gpu : public std::enable_shared_from_this<Gpu> {
  private:
   friend class Memory;
   void give_back(std::byte* data, std::size_t bytes);
+  std::unique_ptr<Queue> take_idle();  // or null
   void give_back(std::unique_ptr<Queue> queue);
 
   Runtime& runtime_;

@@ -22,6 +22,10 @@ using HostMemory = std::unique_ptr<std::byte[], HostMemoryDeleter>;
 // wait for all that its GPUs do before it unpins memory. Any thread.
 HostMemory host_memory(const Gpu* gpu, std::size_t bytes);
 
-void unpin_what_is_kept();
+// Has so many of `bytes` each ready, so that who asks for them later does not wait: to pin memory
+// may take as long as all that the GPU does.
+void pin_ahead(const Gpu& gpu, std::size_t bytes, std::size_t count);
+
+void unpin_what_is_kept();  // of which nothing is lent
 
 }  // namespace pccl::device

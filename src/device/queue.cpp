@@ -72,6 +72,11 @@ std::function<void()> Queue::take_out(Call& call) {
   return ended;
 }
 
+bool Queue::has_calls_to_make() const {
+  const std::lock_guard guard(calls_mutex_);
+  return !calls_.empty();
+}
+
 int Queue::wait() {
   if (stream_ == nullptr) return error_;
   const int now = runtime_.wait(gpu_, stream_);

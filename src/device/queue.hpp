@@ -40,6 +40,7 @@ class Queue {
   bool lingers = false;  // nobody waits for its work when it is given back: it touches nothing
 
   int error() const { return error_; }
+  bool has_calls_to_make() const;  // of then(); after an error they may never be made
   std::string why() const { return runtime_.describe(error_); }
   Runtime& runtime() const { return runtime_; }
   Stream stream() const { return stream_; }  // for work of other libraries
@@ -61,7 +62,7 @@ class Queue {
   const int gpu_;
   Stream stream_ = nullptr;
   int error_ = 0;
-  std::mutex calls_mutex_;
+  mutable std::mutex calls_mutex_;
   std::list<Call> calls_;  // put into the stream, not called yet
 };
 

@@ -20,7 +20,8 @@ using kernels::cuda::Stream;
 
 class Runtime {
  public:
-  static constexpr int not_ready = 600;  // cudaErrorNotReady
+  static constexpr int out_of_memory = 2;  // cudaErrorMemoryAllocation
+  static constexpr int not_ready = 600;    // cudaErrorNotReady
 
   virtual ~Runtime() = default;
   virtual Location locate(const void* at) = 0;
@@ -28,7 +29,7 @@ class Runtime {
 
   virtual int allocate(int gpu, std::size_t bytes, void** memory) = 0;
   virtual void free(int gpu, void* memory) = 0;
-  // Of the host, for all GPUs; this one is there already.
+  // Of the host, for all GPUs. Goes by way of this one, whose context is there already.
   virtual int allocate_pinned(int gpu, std::size_t bytes, void** memory) = 0;
   virtual void free_pinned(int gpu, void* memory) = 0;
 

@@ -3,13 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
-#include <stdexcept>
-#include <thread>
 
-#include "base/interrupt_check.hpp"
 #include "base/limits.hpp"
-#include "base/time.hpp"
+#include "device/host_memory.hpp"
 
 namespace pccl::device {
 
@@ -17,12 +13,8 @@ namespace {
 // Enough that copies in both directions and kernels of different segments go on at once.
 constexpr std::size_t most_queues = 4;
 
-constexpr Duration first_pause = std::chrono::microseconds(10);
-constexpr Duration longest_pause = std::chrono::milliseconds(1);
-
-Instant now() {
-  return std::chrono::steady_clock::now();
-}
+// Blocks for segments that travel: beyond these the loop pins what an op over a long link needs.
+constexpr std::size_t most_pinned_ahead = 64;
 
 }  // namespace
 
@@ -59,6 +51,8 @@ std::shared_ptr<Workspace> make_workspace(int gpu, Stream application,
   made->blocks = made->gpu->memory(queues * limits::segment_bytes);
   made->way_back = made->gpu->memory(needs.way_back_bytes);
   made->residual_way_back = made->gpu->memory(needs.residual_bytes);
+  pin_ahead(*made->gpu, limits::segment_bytes,
+            std::min(needs.bytes / limits::segment_bytes + 1, most_pinned_ahead));
   while (made->queues.size() < queues) made->queues.push_back(made->gpu->queue());
   Queue& first = *made->queues.front();
   first.follow(application);
@@ -66,22 +60,6 @@ std::shared_ptr<Workspace> make_workspace(int gpu, Stream application,
     throw Error(runtime, gpu, "the application's stream cannot be followed", first.error());
   first.then([gate = made->gate] { gate->open(); });
   return made;
-}
-
-void wait_for(int gpu, Stream application) {
-  const auto queue = Gpu::at(gpu)->queue();
-  queue->follow(application);
-  Instant asks_again = now() + interrupt_check_interval;
-  for (Duration pause = first_pause; !queue->ended(); pause = std::min(2 * pause, longest_pause)) {
-    if (now() >= asks_again) {
-      asks_again = now() + interrupt_check_interval;
-      if (application_interrupts())
-        throw std::runtime_error("interrupted by the application in a wait for its stream");
-    }
-    std::this_thread::sleep_for(pause);
-  }
-  if (queue->error() != 0)
-    throw Error(queue->runtime(), gpu, "the application's stream has failed", queue->error());
 }
 
 }  // namespace pccl::device

@@ -47,7 +47,4 @@ struct WorkspaceNeeds {
 // the operands; null is CUDA's default stream.
 std::shared_ptr<Workspace> make_workspace(int gpu, Stream application, const WorkspaceNeeds& needs);
 
-// Blocks until what is in the stream now has been carried out. Throws Error.
-void wait_for(int gpu, Stream application);
-
 }  // namespace pccl::device

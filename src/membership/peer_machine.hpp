@@ -60,7 +60,8 @@ class PeerMachine {
   bool master_is_away() const { return away_.has_value(); }
 
   // Why a launch would fail at once; ok otherwise. The caller's world is the one it has seen.
-  Outcome may_launch() const;
+  // `held_back`: how many launches the caller has been promised beside those made here.
+  Outcome may_launch(std::size_t held_back = 0) const;
 
  private:
   struct Ring {

@@ -27,12 +27,12 @@ Outcome outcome_of(const wire::OpVerdict& verdict) {
 
 }  // namespace
 
-Outcome PeerMachine::may_launch() const {
+Outcome PeerMachine::may_launch(std::size_t held_back) const {
   if (standing_ == Standing::gone) return unusable();
   if (standing_ != Standing::accepted) return {Status::invalid_usage, "not connected"};
   if (seen_.group_world_size < 2) return {Status::too_few_peers, "this peer is alone in its group"};
-  if (ops_.size() >= limits::ops_in_flight)
-    return {Status::invalid_usage, fmt::format("{} ops are in flight, the limit", ops_.size())};
+  if (const std::size_t ops = ops_.size() + held_back; ops >= limits::ops_in_flight)
+    return {Status::invalid_usage, fmt::format("{} ops are in flight, the limit", ops)};
   return {};
 }
 

@@ -56,6 +56,25 @@ class Callers {
   Outcome begin_call(wire::CallKind what, const Waiting<CallEnded>& promise);
   bool end_call(CallEnded ended);  // whether anybody waited
 
+  // A sync that is being prepared; it takes itself back unless it is offered.
+  class Sync {
+   public:
+    Sync(Callers& callers, const Waiting<EndedSync>& promise)
+        : callers_(callers), begun_(callers.begin_sync(promise)) {}
+    ~Sync() {
+      if (begun_.ok() && !offered_) callers_.end_sync({});
+    }
+    Sync(const Sync&) = delete;
+    Sync& operator=(const Sync&) = delete;
+
+    const Outcome& begun() const { return begun_; }
+    void is_offered() { offered_ = true; }
+
+   private:
+    Callers& callers_;
+    Outcome begun_;
+    bool offered_ = false;
+  };
   Outcome begin_sync(const Waiting<EndedSync>& promise);
   bool end_sync(EndedSync ended);
 

@@ -42,7 +42,8 @@ void PeerCore::handle(const membership::PeerEvent& event, Instant now) {
 }
 
 void PeerCore::settle(Instant now) {
-  if (machine_.standing() == membership::PeerMachine::Standing::gone) end_stars_held_back();
+  if (machine_.standing() == membership::PeerMachine::Standing::gone)
+    tell(stars_.end_held_back(machine_.unusable()));
   while (!finished_.empty()) {
     const OpKey op = finished_.front();
     finished_.pop_front();
@@ -63,6 +64,7 @@ void PeerCore::synchronize(const wire::SyncOffer& offer, std::shared_ptr<const P
 void PeerCore::check_transfer(Instant now, Duration patience) {
   if (!transfer_) return;
   transfer_->time_is(now);
+  transfer_->check_gpus();
   for (const auto& [holder, why] : transfer_->sources_to_drop(patience))
     io_.drop_source(holder, why);
   settle(now);
@@ -73,9 +75,6 @@ OpHandle PeerCore::launch(const OpRequest& request, Instant now) {
   const std::size_t bytes = request.count * size_of(request.operand.type);
   const Algorithm algorithm = plan::choose_algorithm(
       bytes, static_cast<bool>(request.operand.quantization), group(), wish_);
-  Op& op = ops_[handle];
-  op.request = request;
-  op.algorithm = algorithm;
   membership::LaunchRequested launch{
       handle,
       request.tag,
@@ -83,12 +82,16 @@ OpHandle PeerCore::launch(const OpRequest& request, Instant now) {
        request.operand.quantization.algorithm, request.operand.quantization.code},
       {}};
   if (algorithm == Algorithm::star && request.operand.workspace) {
-    op.star = std::make_shared<collective::DeviceStar>(
-        request.operand, bytes, exchange_.pinned(*request.operand.workspace), news_);
-    op.held_back = std::move(launch);
-    op.seen = machine_.seen().epoch;
+    stars_.hold_back(
+        std::move(launch),
+        std::make_unique<collective::DeviceStar>(
+            request.operand, bytes, exchange_.pinned(*request.operand.workspace), news_),
+        request.operand.workspace, machine_.seen().epoch);
     return handle;
   }
+  Op& op = ops_[handle];
+  op.request = request;
+  op.algorithm = algorithm;
   if (algorithm == Algorithm::star && bytes > 0) {
     launch.input.resize(bytes);
     std::memcpy(launch.input.data(), request.operand.send, bytes);
@@ -109,13 +112,8 @@ std::size_t PeerCore::pairwise_bytes() const {
   return plan::largest_pairwise(group(), wish_);
 }
 
-void EndedOp::roll_back() const {
-  if (ring) ring->roll_back();
-  if (star) star->wait();
-}
-
 void PeerCore::roll_back_done(EndedOp& ended) {
-  if (ended.ring) ended.ring->forget_input();
+  if (ended.ring) ended.ring->forget_way_back();
   ended.ring.reset();
   ended.star.reset();
 }
@@ -125,58 +123,22 @@ void PeerCore::roll_back_done(EndedOp& ended) {
 
 void PeerCore::take_gpu_news(Instant now) {
   exchange_.collect();
-  std::vector<OpHandle> launched, written;
-  for (const auto& [handle, op] : ops_) {
-    if (!op.star || !op.star->failure().empty()) continue;
-    op.star->go_on();
-    if (op.held_back && op.star->input_is_here()) launched.push_back(handle);
-    if (op.held_end && op.star->is_written()) written.push_back(handle);
-  }
-  for (const OpHandle handle : launched) launch_star(handle, now);
-  for (const OpHandle handle : written) end_star(handle, {});
+  auto [launches, ended] = stars_.go_on(machine_.seen().epoch);
+  for (membership::LaunchRequested& launch : launches) handle(std::move(launch), now);
+  tell(std::move(ended));
+  if (transfer_) transfer_->check_gpus();
   settle(now);
 }
 
-// The caller launched it earlier: what has changed since then would be news to it.
-void PeerCore::launch_star(OpHandle handle, Instant now) {
-  Op& op = ops_.at(handle);
-  if (op.seen != machine_.seen().epoch)
-    return end_star(handle, {Status::peer_lost, "the membership has changed since its launch"});
-  const auto input = op.star->input();
-  op.held_back->input.assign(input.begin(), input.end());
-  auto launch = *std::exchange(op.held_back, std::nullopt);
-  this->handle(std::move(launch), now);
-}
-
-void PeerCore::end_star(OpHandle handle, Outcome outcome) {
-  const auto op = ops_.extract(handle);
-  EndedOp ended = op.mapped().held_end ? *std::move(op.mapped().held_end) : EndedOp{};
-  ended.outcome = std::move(outcome);
-  ended.star = op.mapped().star;
-  ended.workspace = op.mapped().request.operand.workspace;
-  io_.op_ended(handle, std::move(ended));
-}
-
-void PeerCore::end_stars_held_back() {
-  std::vector<OpHandle> ended;
-  for (const auto& [handle, op] : ops_)
-    if (op.held_back) ended.push_back(handle);
-  for (const OpHandle handle : ended) end_star(handle, machine_.unusable());
-}
-
 void PeerCore::check_gpus() {
-  std::string why = exchange_.gpu_failure();
-  std::vector<OpHandle> unwritten;
-  for (const auto& [handle, op] : ops_) {
-    if (!op.star) continue;
-    const std::string failure = op.star->failure();
-    if (failure.empty()) continue;
-    why = failure;
-    if (op.held_end) unwritten.push_back(handle);
-  }
-  for (const OpHandle handle : unwritten)
-    end_star(handle, {Status::interrupted, "the result cannot be written: " + why});
+  auto [why, ended] = stars_.check();
+  tell(std::move(ended));
+  if (why.empty()) why = exchange_.gpu_failure();
   if (!why.empty()) io_.gpu_has_failed(why);
+}
+
+void PeerCore::tell(std::vector<DeviceStars::Ended> ended) {
+  for (auto& [handle, op] : ended) io_.op_ended(handle, std::move(op));
 }
 
 void PeerCore::run(const membership::PeerEffects& effects) {
@@ -239,21 +201,15 @@ void PeerCore::start_ring(const membership::StartRing& start) {
 }
 
 void PeerCore::end_op(const membership::CompleteOp& complete) {
-  const auto found = ops_.find(complete.handle);
-  EndedOp ended{complete.outcome,
-                complete.world_size,
-                0,
-                0,
-                found->second.ring,
-                found->second.star,
-                found->second.request.operand.workspace};
-  if (ended.star && complete.outcome.ok()) {
-    ended.tx_bytes = ended.rx_bytes = complete.result.size();
-    found->second.held_end = std::move(ended);
-    return found->second.star->write(complete.result);
+  if (stars_.contains(complete.handle)) {
+    if (auto ended = stars_.end(complete)) io_.op_ended(ended->first, std::move(ended->second));
+    return;
   }
-  const Op op = std::move(found->second);
-  ops_.erase(found);
+  const Op op = std::move(ops_.extract(complete.handle).mapped());
+  EndedOp ended{.outcome = complete.outcome,
+                .world_size = complete.world_size,
+                .ring = op.ring,
+                .workspace = op.request.operand.workspace};
   if (op.ring) {
     ended.tx_bytes = op.ring->tx_bytes();
     ended.rx_bytes = op.ring->rx_bytes();

@@ -12,40 +12,16 @@
 #include <vector>
 
 #include "base/algorithm.hpp"
-#include "collective/device_star.hpp"
 #include "collective/exchange.hpp"
 #include "device/news.hpp"
 #include "membership/peer_machine.hpp"
 #include "net/lane_client.hpp"
+#include "node/device_stars.hpp"
+#include "node/ended.hpp"
 #include "node/state_transfer.hpp"
 #include "plan/algorithm_choice.hpp"
 
 namespace pccl::node {
-
-using membership::OpHandle;
-
-// How an op ended. The ring (null for a star) holds the copies that an in-place buffer needs after
-// a failure: the caller of the op rolls back, then forgets (PeerCore::roll_back_done), before the
-// op's buffers are the application's again.
-struct EndedOp {
-  Outcome outcome;
-  std::uint32_t world_size = 0;
-  std::uint64_t tx_bytes = 0, rx_bytes = 0;
-  std::shared_ptr<collective::RingOp> ring;
-  // Of an op on a GPU. The last who has the workspace may have to wait for the GPU: not the loop.
-  std::shared_ptr<collective::DeviceStar> star;
-  std::shared_ptr<device::Workspace> workspace;
-
-  void roll_back() const;  // of a failed op; blocks until a GPU is done with it
-};
-
-struct EndedSync {
-  Outcome outcome;
-  Revision revision;  // of success
-  std::uint64_t tx_bytes = 0, rx_bytes = 0;
-  bool half_way = false;                // some of the state is as it was, some as elected; and
-  std::vector<std::string> incomplete;  // entries that are neither
-};
 
 // What a core wants of the world around it. Calls arrive in the order in which they must happen;
 // none of them may call back into the core before it returns.
@@ -72,7 +48,7 @@ class PeerIo {
   virtual void note(const std::string& text) = 0;
   // Any thread: PeerCore::take_gpu_news() has something to do.
   virtual void gpu_has_news() {}
-  // Nothing that it has to do for this peer will be done: the peer should leave.
+  // A GPU that this peer needs can do nothing any more: the peer should leave.
   virtual void gpu_has_failed(const std::string& /*why*/) {}
 };
 
@@ -95,6 +71,7 @@ class PeerCore {
   // send: ask outgoing_has_frames() and incoming_has_frames().
   void handle(const membership::PeerEvent& event, Instant now);
 
+  Outcome may_launch() const { return machine_.may_launch(stars_.held_back()); }
   // Launches an op under a new handle; it ends in PeerIo::op_ended, at once when it is refused or
   // stale.
   OpHandle launch(const OpRequest& request, Instant now);
@@ -161,17 +138,11 @@ class PeerCore {
     Algorithm algorithm = Algorithm::ring;
     OpKey key;  // once it has a ring
     std::shared_ptr<collective::RingOp> ring;
-    std::shared_ptr<collective::DeviceStar> star;          // of an op on a GPU
-    std::optional<membership::LaunchRequested> held_back;  // until its input is here
-    Epoch seen;                                            // by the caller, at its launch
-    std::optional<EndedOp> held_end;                       // until its result is written
   };
 
   plan::Group group() const;
   void run(const membership::PeerEffects& effects);
-  void launch_star(OpHandle handle, Instant now);
-  void end_star(OpHandle handle, Outcome outcome);
-  void end_stars_held_back();
+  void tell(std::vector<DeviceStars::Ended> ended);
   void start_ring(const membership::StartRing& start);
   void end_op(const membership::CompleteOp& complete);
   void describe_state(const membership::DescribeState& wanted);
@@ -186,7 +157,8 @@ class PeerCore {
   collective::Exchange exchange_;
   Outgoing outgoing_{exchange_};
   Incoming incoming_{exchange_};
-  std::map<OpHandle, Op> ops_;
+  std::map<OpHandle, Op> ops_;  // but for those on GPUs that take the star
+  DeviceStars stars_;
   std::optional<StateTransfer> transfer_;
   CallId transfer_call_;
   OpHandle next_handle_{1};

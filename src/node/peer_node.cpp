@@ -7,7 +7,7 @@
 #include <optional>
 #include <utility>
 
-#include "device/workspace.hpp"
+#include "node/gpu_requests.hpp"
 #include "node/peer_session.hpp"
 #include "node/prepared_state.hpp"
 
@@ -25,30 +25,6 @@ std::string listed(const std::vector<std::string>& names) {
     text += fmt::format("{}\"{}\"", i == 0 ? "" : ", ", names[i]);
   if (names.size() > most) text += fmt::format(" and {} more", names.size() - most);
   return text;
-}
-
-// On the caller's thread, which may wait for its GPU; the loop never does.
-Outcome workspace_of(const ReduceRequest& request, std::shared_ptr<device::Workspace>& workspace) {
-  workspace = request.workspace;
-  if (workspace != nullptr) return {};
-  const auto& [location, stream] = request.on_gpu;
-  const std::size_t bytes = request.count * size_of(request.type);
-  try {
-    if (bytes > 0 && location.place == device::Place::managed && device::has_cuda_support())
-      device::wait_for(location.gpu, stream);
-    if (bytes > 0 && location.place == device::Place::cuda)
-      workspace = device::make_workspace(
-          location.gpu, stream,
-          {.op = request.op,
-           .type = request.type,
-           .code = request.quantization ? std::optional(request.quantization.code) : std::nullopt,
-           .bytes = bytes,
-           .way_back_bytes = request.send == request.receive ? bytes : 0,
-           .residual_bytes = request.residual == nullptr ? 0 : request.count * sizeof(float)});
-  } catch (const std::exception& error) {
-    return {Status::internal, error.what()};
-  }
-  return {};
 }
 
 }  // namespace
@@ -74,6 +50,9 @@ class PeerNode::Impl {
 
  private:
   Outcome open_session();
+  Outcome may_launch(std::uint64_t tag) const;
+  template <typename Request>
+  Outcome wait_for_input(const Request& request);
   void shut_down();
 
   PeerOptions options_;
@@ -151,6 +130,12 @@ Outcome PeerNode::Impl::call(wire::CallKind what, bool& peers_pending) {
 // ---- all-reduce
 // ------------------------------------------------------------------------------------------
 
+// The loop is held.
+Outcome PeerNode::Impl::may_launch(std::uint64_t tag) const {
+  Outcome may = callers_.may_launch(tag);
+  return may.ok() ? session_->core().may_launch() : may;
+}
+
 Outcome PeerNode::Impl::launch(const ReduceRequest& request) {
   const Callers::Inside inside(callers_);
   if (!session_) return {Status::invalid_usage, "not connected"};
@@ -160,13 +145,18 @@ Outcome PeerNode::Impl::launch(const ReduceRequest& request) {
                  request.count,
                  {request.send, request.receive, request.type, request.op, request.quantization,
                   request.residual, nullptr}};
-  if (Outcome refused = workspace_of(request, what.operand.workspace); !refused.ok()) {
-    session_->leave_if_a_gpu_has_failed();
-    return refused;
+  if (request.on_gpu.location.place != device::Place::host) {
+    {  // nothing of a GPU is taken for an op that is refused anyway
+      const net::Loop::Hold hold(session_->loop());
+      if (Outcome refused = may_launch(request.tag); !refused.ok()) return refused;
+    }
+    Outcome ready = wait_for_input(request);
+    if (ready.ok()) ready = make_workspace(request, what.operand.workspace);
+    if (ready.status == Status::internal) session_->leave_because(failed_gpu(request));
+    if (!ready.ok()) return ready;
   }
   const net::Loop::Hold hold(session_->loop());
-  if (Outcome refused = callers_.may_launch(request.tag); !refused.ok()) return refused;
-  if (Outcome may = session_->core().machine().may_launch(); !may.ok()) return may;
+  if (Outcome refused = may_launch(request.tag); !refused.ok()) return refused;
   session_->with_core([&] {
     const OpHandle handle = session_->core().launch(what, net::Loop::now());
     callers_.launched(request.tag, handle, promise);
@@ -196,6 +186,20 @@ Outcome PeerNode::Impl::await(std::uint64_t tag, ReduceInfo& info) {
   return outcome;
 }
 
+// ---- GPUs
+// ------------------------------------------------------------------------------------------------
+
+// Who does not come out of it has left the run.
+template <typename Request>
+Outcome PeerNode::Impl::wait_for_input(const Request& request) {
+  Outcome here = node::wait_for_input(request, [this] {
+    if (!callers_.may_begin().ok()) return true;
+    if (application_interrupts()) session_->leave(left_by_application, false);
+    return !callers_.may_begin().ok();
+  });
+  return here.status == Status::interrupted ? callers_.may_begin() : here;
+}
+
 // ---- shared state
 // --------------------------------------------------------------------------------------------
 
@@ -203,19 +207,17 @@ Outcome PeerNode::Impl::synchronize(SyncRequest request, SyncInfo& info) {
   const Callers::Inside inside(callers_);
   if (!session_) return {Status::invalid_usage, "not connected"};
   const auto promise = std::make_shared<Promise<EndedSync>>();
-  if (Outcome refused = callers_.begin_sync(promise); !refused.ok()) return refused;
+  Callers::Sync sync(callers_, promise);
+  if (!sync.begun().ok()) return sync.begun();
   const auto state = std::make_shared<PreparedState>();
-  if (Outcome wrong = prepare(std::move(request.entries), *state, request.stream); !wrong.ok()) {
-    callers_.end_sync({});
-    if (wrong.status == Status::internal) session_->leave_if_a_gpu_has_failed();
-    return wrong;
-  }
+  Outcome ready = wait_for_input(request);
+  if (ready.ok()) ready = prepare(request.entries, *state);
+  if (ready.status == Status::internal) session_->leave_because(failed_gpu(request));
+  if (!ready.ok()) return ready;
   {
     const net::Loop::Hold hold(session_->loop());
-    if (Outcome refused = callers_.may_begin(); !refused.ok()) {
-      callers_.end_sync({});
-      return refused;
-    }
+    if (Outcome refused = callers_.may_begin(); !refused.ok()) return refused;
+    sync.is_offered();
     session_->with_core([&] {
       session_->core().synchronize({.strategy = request.strategy,
                                     .revision = Revision{request.revision},

@@ -6,7 +6,6 @@
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
-#include "device/gpu.hpp"
 
 namespace pccl::node {
 
@@ -148,7 +147,7 @@ void PeerSession::check_time() {
   const bool overslept = next_ping_check_ && now > *next_ping_check_ + 2 * interval;
   if (!next_ping_check_ || now >= *next_ping_check_) {
     next_ping_check_ = now + interval;
-    core_.check_gpus();
+    with_core([this] { core_.check_gpus(); });
     links_.check_pings(now, overslept);
     state_links_.check_pings(now, overslept);
     if (overslept && core_.transfer() != nullptr) core_.transfer()->grant_fresh_deadlines(now);
@@ -235,11 +234,10 @@ void PeerSession::gpu_has_news() {
   });
 }
 
-// Else the others would wait for this peer.
-void PeerSession::leave_if_a_gpu_has_failed() {
-  const std::string why = device::Gpu::which_has_failed();
+void PeerSession::leave_because(const std::string& why) {
+  if (why.empty()) return;
   const net::Loop::Hold hold(loop_);
-  if (!why.empty()) gpu_has_failed(why);
+  gpu_has_failed(why);
 }
 
 // The others go on without this peer, whose process cannot use the GPU any more.

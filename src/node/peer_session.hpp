@@ -39,7 +39,8 @@ class PeerSession final : public PeerIo {
 
   // These take the loop themselves; any thread.
   void leave(const std::string& why, bool on_purpose);
-  void leave_if_a_gpu_has_failed();            // what it was asked has just been refused
+  // For what has gone wrong here: the others would wait for this peer. Empty: nothing has.
+  void leave_because(const std::string& why);
   bool accepted() const { return accepted_; }  // and not removed since
   SyncProgress sync_progress() const { return {bytes_here_, bytes_wanted_}; }
   // Lets the waiting thread run the loop, when nobody else does. An application that has a way to

@@ -1,11 +1,9 @@
 #include "node/prepared_state.hpp"
 
 #include <algorithm>
-#include <map>
 #include <thread>
 
 #include "device/gpu.hpp"
-#include "device/workspace.hpp"
 #include "kernels/digest.hpp"
 
 namespace pccl::node {
@@ -32,31 +30,14 @@ Digest digest_of(const std::vector<wire::StateEntry>& entries) {
   return digester.finish();
 }
 
-// The GPUs that the entries' memory belongs to, each at the end of what is in the stream now.
-std::map<int, std::shared_ptr<device::Gpu>> gpus_after(device::Stream stream,
-                                                       const std::vector<StateEntry>& entries) {
-  std::map<int, std::shared_ptr<device::Gpu>> gpus;
-  if (!device::has_cuda_support()) return gpus;
-  for (const StateEntry& entry : entries)
-    if (!entry.may_differ && entry.where.place != device::Place::host)
-      gpus[entry.where.gpu] = nullptr;
-  for (auto& [ordinal, gpu] : gpus) {
-    gpu = device::Gpu::at(ordinal);
-    device::wait_for(ordinal, stream);
-  }
-  return gpus;
-}
-
-Outcome try_prepare(std::vector<StateEntry> entries, PreparedState& prepared,
-                    device::Stream stream) {
-  const auto gpus = gpus_after(stream, entries);
-  for (StateEntry& entry : entries) {
-    prepared.entries.push_back({std::move(entry.name), entry.type, entry.count, entry.may_differ});
+Outcome try_prepare(const std::vector<StateEntry>& entries, PreparedState& prepared) {
+  for (const StateEntry& entry : entries) {
+    prepared.entries.push_back({entry.name, entry.type, entry.count, entry.may_differ});
     if (entry.may_differ) continue;
     prepared.entry_of.push_back(prepared.entries.size() - 1);
     prepared.tensors.push_back(
         {static_cast<std::byte*>(entry.data), entry.count * size_of(entry.type),
-         entry.where.place == device::Place::cuda ? gpus.at(entry.where.gpu) : nullptr});
+         entry.where.place == device::Place::cuda ? device::Gpu::at(entry.where.gpu) : nullptr});
   }
   std::string why;
   auto map = shared_state::cut_into_blocks(prepared.tensors, why);
@@ -68,9 +49,9 @@ Outcome try_prepare(std::vector<StateEntry> entries, PreparedState& prepared,
 
 }  // namespace
 
-Outcome prepare(std::vector<StateEntry> entries, PreparedState& prepared, device::Stream stream) {
+Outcome prepare(const std::vector<StateEntry>& entries, PreparedState& prepared) {
   try {
-    return try_prepare(std::move(entries), prepared, stream);
+    return try_prepare(entries, prepared);
   } catch (const device::Error& error) {
     return {Status::internal, error.what()};
   }
@@ -87,7 +68,10 @@ Outcome read_again(PreparedState& prepared) {
 
 bool Mixture::broke_off(PreparedState& state) {
   const Digest before = state.digest.content;
-  if (!read_again(state).ok()) return true;
+  if (!read_again(state).ok()) {
+    unread_ = true;
+    return true;
+  }
   if (state.digest.content == before) return is(before);
   left_ = state.digest.content;
   return true;

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/digest.hpp"
@@ -23,11 +24,9 @@ struct PreparedState {
   Digest keys;  // of the entries
 };
 
-// Reads every tensor once, with several threads where that pays. Where memory of a GPU, or managed
-// memory, is among them: after what is in `stream` now, and that much is sure of all that comes
-// later, too. Blocks for as long.
-Outcome prepare(std::vector<StateEntry> entries, PreparedState& prepared,
-                device::Stream stream = nullptr);
+// Reads every tensor once, with several threads where that pays. What GPUs had to write into them
+// has been written.
+Outcome prepare(const std::vector<StateEntry>& entries, PreparedState& prepared);
 
 // The same tensors with other bytes: reads them again.
 Outcome read_again(PreparedState& prepared);
@@ -36,14 +35,19 @@ Outcome read_again(PreparedState& prepared);
 // not offer it as one until the application has changed it.
 class Mixture {
  public:
-  bool is(const Digest& content) const { return content == left_; }
-  void none() { left_.reset(); }
+  bool is(const Digest& content) {
+    if (std::exchange(unread_, false)) left_ = content;
+    return content == left_;
+  }
+  void none() { *this = {}; }
   // Reads the tensors again. False if every bit is as it was: a block that was on its way may have
-  // brought no other bytes so far. True where they cannot be read, either.
+  // brought no other bytes so far. True where they cannot be read, either: then it is what is read
+  // next.
   bool broke_off(PreparedState& state);
 
  private:
   std::optional<Digest> left_;
+  bool unread_ = false;
 };
 
 }  // namespace pccl::node

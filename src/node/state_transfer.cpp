@@ -183,9 +183,12 @@ void StateTransfer::grant_fresh_deadlines(Instant now) {
   if (fetch_) fetch_->grant_fresh_deadlines(now_);
 }
 
-std::optional<Outcome> StateTransfer::take_outcome() {
+void StateTransfer::check_gpus() {
   if (fetch_) fetch_->check_gpus();
   if (holder_) holder_->check_gpus();
+}
+
+std::optional<Outcome> StateTransfer::take_outcome() {
   if (!gpu_error().empty()) {
     if (std::exchange(gpu_error_told_, true)) return std::nullopt;
     told_ = true;

@@ -48,6 +48,8 @@ class StateTransfer {
   // After frames have moved, and a few times a second.
   std::vector<shared_state::LostSource> sources_to_drop(Duration patience);
   void grant_fresh_deadlines(Instant now);  // this process has stood still
+  // After news of GPUs, and a few times a second: of an error nobody is woken.
+  void check_gpus();
   // Once: the fetch has ended; or, of a holder as well, a GPU does not go on.
   std::optional<Outcome> take_outcome();
   // No bytes are on their way to GPUs any more. Blocks for as long as a few blocks need.

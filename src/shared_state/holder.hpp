@@ -1,7 +1,7 @@
 // Serves a shared state to whoever fetches it: digests of its blocks, and blocks. Lanes (real or
-// simulated) push requests in and pull answers out; it never waits and owns no socket. One thread
-// at a time. Nothing changes the state while it is served. What is asked for of a GPU's memory is
-// copied to the host while the answers before it are sent.
+// simulated) push requests in and pull answers out; it owns no socket, and waits only when it goes,
+// for copies under way. One thread at a time. Nothing changes the state while it is served. What is
+// asked for of a GPU's memory is copied to the host while the answers before it are sent.
 #pragma once
 
 #include <cstddef>

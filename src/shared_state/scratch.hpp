@@ -1,5 +1,6 @@
-// Memory for blocks that cannot go straight into the user's tensors. It is promised when a block is
-// asked for and taken when the block begins to arrive.
+// Memory of the host for blocks on their way: in, where they cannot go straight into the user's
+// tensors; out, where they come from a GPU. It is promised when a block is asked for and taken when
+// the block begins to arrive.
 #pragma once
 
 #include <cstddef>

@@ -146,7 +146,7 @@ void RingHarness::roll_back(std::uint32_t rank, std::size_t index) {
 
 void RingHarness::forget(std::uint32_t rank, std::size_t index) {
   Part& part = ops_[index].parts[rank];
-  if (part.reduce) part.reduce->forget_input();
+  if (part.reduce) part.reduce->forget_way_back();
   part.reduce.reset();
 }
 

@@ -17,6 +17,18 @@ using pccl::device::Place;
 using pccl::device::Stream;
 namespace on_host = pccl::kernels::on_host;
 
+namespace {
+
+// Whether this thread carries out what call() has been given: it may call nothing of CUDA.
+thread_local bool in_host_function = false;
+
+}  // namespace
+
+std::unique_lock<std::mutex> FakeRuntime::entered() const {
+  EXPECT_FALSE(in_host_function) << "a host function of CUDA's calls CUDA";
+  return std::unique_lock(mutex_);
+}
+
 FakeRuntime::FakeRuntime(Worker worker, std::uint64_t seed) : worker_(worker), rng_(seed) {
   if (worker_ == Worker::thread) thread_ = std::thread([this] { work(); });
 }
@@ -69,15 +81,12 @@ const FakeRuntime::Stretch* FakeRuntime::find(const void* at) const {
   return address < after->first + after->second.size ? &after->second : nullptr;
 }
 
-bool FakeRuntime::on_gpu(int gpu, const void* at) const {
-  const Stretch* const stretch = find(at);
-  return stretch != nullptr && stretch->kind == Kind::device && stretch->gpu == gpu;
-}
-
-bool FakeRuntime::all_on_gpu(int gpu, std::initializer_list<const void*> places) const {
-  for (const void* const at : places)
-    if (!on_gpu(gpu, at)) return false;
-  return true;
+bool FakeRuntime::on_gpu(int gpu, const Use& use) const {
+  const auto found = [&](std::size_t offset) {
+    const Stretch* const stretch = find(static_cast<const std::byte*>(use.at) + offset);
+    return stretch != nullptr && stretch->kind == Kind::device && stretch->gpu == gpu;
+  };
+  return use.bytes == 0 || (found(0) && found(use.bytes - 1));
 }
 
 Location FakeRuntime::locate(const void* at) {
@@ -101,7 +110,7 @@ std::string FakeRuntime::describe(int error) {
 }
 
 int FakeRuntime::allocate(int gpu, std::size_t bytes, void** memory) {
-  const std::lock_guard guard(mutex_);
+  const auto lock = entered();
   if (broken_) return broken;
   if (allocations_left_ == 0) return out_of_memory;
   --allocations_left_;
@@ -121,7 +130,7 @@ void FakeRuntime::free(int gpu, void* memory) {
 }
 
 int FakeRuntime::allocate_pinned(int, std::size_t bytes, void** memory) {
-  const std::lock_guard guard(mutex_);
+  const auto lock = entered();
   if (broken_) return broken;
   if (!pins_) return out_of_memory;
   *memory = keep(bytes, Kind::pinned, 0);
@@ -152,6 +161,11 @@ FakeRuntime::Traffic FakeRuntime::traffic() const {
   return traffic_;
 }
 
+std::size_t FakeRuntime::live_streams() const {
+  const std::lock_guard guard(mutex_);
+  return queues_.size();
+}
+
 std::size_t FakeRuntime::pieces_done() const {
   const std::lock_guard guard(mutex_);
   return pieces_done_;
@@ -176,7 +190,7 @@ Stream FakeRuntime::application_stream(int gpu) {
 }
 
 int FakeRuntime::make_stream(int gpu, Stream* stream) {
-  const std::lock_guard guard(mutex_);
+  const auto lock = entered();
   if (broken_) return broken;
   *stream = reinterpret_cast<Stream>(next_stream_);
   next_stream_ += 16;
@@ -185,7 +199,7 @@ int FakeRuntime::make_stream(int gpu, Stream* stream) {
 }
 
 void FakeRuntime::destroy_stream(int, Stream stream) {
-  const std::lock_guard guard(mutex_);
+  const auto lock = entered();
   queues_.erase({0, stream});
 }
 
@@ -220,9 +234,13 @@ int FakeRuntime::put_piece(int gpu, Stream stream, std::function<void()> work) {
 }
 
 int FakeRuntime::follow(int gpu, Stream stream, Stream other) {
-  const std::lock_guard guard(mutex_);
+  const auto lock = entered();
   if (broken_) return broken;
   if (not_followed_.contains(other)) return invalid_value;
+  if (captured_) {
+    if (other == nullptr) return capture_implicit;
+    if (other == *captured_) return capture_unsupported;
+  }
   const auto at = queue(gpu, stream), before = queue(gpu, other);
   at->pieces.push_back({[] {}, before, before->put});
   ++at->put;
@@ -236,6 +254,18 @@ void FakeRuntime::fail_following(Stream stream, bool fail) {
     not_followed_.insert(stream);
   else
     not_followed_.erase(stream);
+}
+
+void FakeRuntime::begin_capture(Stream stream) {
+  const std::lock_guard guard(mutex_);
+  captured_ = stream;
+  capture_is_good_ = true;
+}
+
+bool FakeRuntime::end_capture() {
+  const std::lock_guard guard(mutex_);
+  captured_.reset();
+  return capture_is_good_;
 }
 
 std::shared_ptr<FakeRuntime::Queue> FakeRuntime::next() {
@@ -278,7 +308,7 @@ void FakeRuntime::work() {
 }
 
 int FakeRuntime::wait(int gpu, Stream stream) {
-  std::unique_lock lock(mutex_);
+  auto lock = entered();
   const auto at = queue(gpu, stream);
   const std::uint64_t until = at->put;
   if (at->done < until) ++waits_;
@@ -297,8 +327,12 @@ void FakeRuntime::await_who_waits() {
 }
 
 int FakeRuntime::query(int gpu, Stream stream) {
-  std::unique_lock lock(mutex_);
+  auto lock = entered();
   if (broken_) return broken;
+  if (captured_ && stream == nullptr) {
+    capture_is_good_ = false;
+    return capture_implicit;
+  }
   const auto at = queue(gpu, stream);
   if (at->done == at->put) return 0;
   ++waits_;
@@ -325,29 +359,52 @@ void FakeRuntime::break_down() {
 // ------------------------------------------------------------------------------------------------
 
 int FakeRuntime::call(int gpu, Stream stream, void (*function)(void*), void* argument) {
-  const std::lock_guard guard(mutex_);
-  return put_piece(gpu, stream, [=] { function(argument); });
+  const auto lock = entered();
+  return put_piece(gpu, stream, [=] {
+    in_host_function = true;
+    function(argument);
+    in_host_function = false;
+  });
 }
 
 int FakeRuntime::copy(int gpu, Stream stream, void* to, const void* from, std::size_t bytes) {
-  const std::lock_guard guard(mutex_);
+  const auto lock = entered();
   if (const auto found = copies_to_fail_.find(gpu);
       found != copies_to_fail_.end() && found->second-- == 0) {
     copies_to_fail_.erase(found);
     return invalid_value;
   }
-  const bool into = on_gpu(gpu, to), out_of = on_gpu(gpu, from);
+  const bool into = on_gpu(gpu, {to, 1}), out_of = on_gpu(gpu, {from, 1});
   if (!into && !out_of) return invalid_value;
-  const auto inside = [&](const void* at) {
-    return on_gpu(gpu, static_cast<const std::byte*>(at) + bytes - 1);
-  };
-  if ((into && !inside(to)) || (out_of && !inside(from))) return invalid_value;
+  if ((into && !on_gpu(gpu, {to, bytes})) || (out_of && !on_gpu(gpu, {from, bytes})))
+    return invalid_value;
   (into && out_of ? traffic_.on_device : into ? traffic_.to_device : traffic_.from_device) += bytes;
-  return put_piece(gpu, stream, [=] { std::memcpy(to, from, bytes); });
+  std::vector<Use> uses;  // what is pageable memory of the host is the sanitizers' to watch
+  for (const void* const at : {static_cast<const void*>(to), from})
+    if (find(at) != nullptr) uses.push_back({at, bytes});
+  return put_piece(gpu, stream, watched(uses, [=] { std::memcpy(to, from, bytes); }));
+}
+
+std::function<void()> FakeRuntime::watched(std::vector<Use> uses, std::function<void()> work) {
+  return [this, uses = std::move(uses), work = std::move(work)] {
+    {
+      const std::lock_guard guard(mutex_);
+      for (const Use& use : uses)
+        EXPECT_TRUE(use.bytes == 0 || find(use.at) != nullptr) << "freed before it is used";
+    }
+    work();
+  };
+}
+
+int FakeRuntime::put_kernel(int gpu, Stream stream, const std::vector<Use>& uses,
+                            std::function<void()> work) {
+  for (const Use& use : uses)
+    if (!on_gpu(gpu, use)) return invalid_value;
+  return put_piece(gpu, stream, watched(uses, std::move(work)));
 }
 
 int FakeRuntime::load_reduce(int gpu, RedOp op, DataType type) {
-  const std::lock_guard guard(mutex_);
+  const auto lock = entered();
   if (not_loading_.contains(gpu)) return out_of_memory;
   loaded_.insert({gpu, op, type});
   return 0;
@@ -373,44 +430,49 @@ bool FakeRuntime::is_loaded(int gpu, RedOp op, DataType type) const {
 
 int FakeRuntime::reduce(int gpu, Stream stream, RedOp op, DataType type, void* out, const void* a,
                         const void* b, std::size_t count) {
-  const std::lock_guard guard(mutex_);
+  const auto lock = entered();
   if (count == 0) return 0;
-  if (!all_on_gpu(gpu, {out, a, b})) return invalid_value;
-  return put_piece(gpu, stream, [=] { on_host::reduce(op, type, out, a, b, count); });
+  const std::size_t bytes = count * size_of(type);
+  return put_kernel(gpu, stream, {{out, bytes}, {a, bytes}, {b, bytes}},
+                    [=] { on_host::reduce(op, type, out, a, b, count); });
 }
 
 int FakeRuntime::finalize(int gpu, Stream stream, RedOp op, DataType type, void* data,
                           std::size_t count, std::uint32_t world_size) {
-  const std::lock_guard guard(mutex_);
+  const auto lock = entered();
   if (count == 0) return 0;
-  if (!on_gpu(gpu, data)) return invalid_value;
-  return put_piece(gpu, stream, [=] { on_host::finalize(op, type, data, count, world_size); });
+  return put_kernel(gpu, stream, {{data, count * size_of(type)}},
+                    [=] { on_host::finalize(op, type, data, count, world_size); });
 }
 
 int FakeRuntime::quantize(int gpu, Stream stream, DataType type, pccl::Code code,
                           const pccl::kernels::cuda::QuantizeStep& step) {
-  const std::lock_guard guard(mutex_);
+  const auto lock = entered();
   if (step.count == 0) return 0;
-  if (!all_on_gpu(gpu, {step.out.codes, step.out.ranges, step.values})) return invalid_value;
-  if (step.in.codes != nullptr && !on_gpu(gpu, step.in.codes)) return invalid_value;
-  if (step.residual != nullptr && !on_gpu(gpu, step.residual)) return invalid_value;
-  return put_piece(gpu, stream, [=] { on_host::quantize(type, code, step); });
+  std::vector<Use> uses{
+      {step.out.codes, 1}, {step.out.ranges, 1}, {step.values, step.count * size_of(type)}};
+  if (step.in.codes != nullptr) uses.insert(uses.end(), {{step.in.codes, 1}, {step.in.ranges, 1}});
+  if (step.residual != nullptr) uses.push_back({step.residual, step.count * sizeof(float)});
+  return put_kernel(gpu, stream, uses, [=] { on_host::quantize(type, code, step); });
 }
 
 int FakeRuntime::dequantize(int gpu, Stream stream, DataType type, pccl::Code code,
                             const pccl::kernels::cuda::DequantizeStep& step) {
-  const std::lock_guard guard(mutex_);
+  const auto lock = entered();
   if (step.count == 0) return 0;
-  if (!all_on_gpu(gpu, {step.out, step.in.codes, step.in.ranges})) return invalid_value;
-  return put_piece(gpu, stream, [=] { on_host::dequantize(type, code, step); });
+  return put_kernel(
+      gpu, stream,
+      {{step.out, step.count * size_of(type)}, {step.in.codes, 1}, {step.in.ranges, 1}},
+      [=] { on_host::dequantize(type, code, step); });
 }
 
 int FakeRuntime::digest(int gpu, Stream stream, const pccl::kernels::cuda::DigestJob* jobs,
                         std::size_t count, std::uint8_t* octets, const std::byte* secret) {
-  const std::lock_guard guard(mutex_);
+  const auto lock = entered();
   if (count == 0) return 0;
-  if (!all_on_gpu(gpu, {jobs, octets, secret})) return invalid_value;
-  return put_piece(gpu, stream, [=] { on_host::digest(jobs, count, octets, secret); });
+  return put_kernel(gpu, stream,
+                    {{jobs, count * sizeof *jobs}, {octets, 16 * count}, {secret, 192}},
+                    [=] { on_host::digest(jobs, count, octets, secret); });
 }
 
 }  // namespace pccl_test

@@ -1,7 +1,7 @@
 // CUDA on the CPU: GPUs whose memory is the heap's, streams whose work is done piece by piece, by a
 // thread or by whoever asks. Any stream that can go on may be the next, so what has not been
 // ordered happens in any order. It watches what is done with memory: kernels see that of their GPU
-// only, copies only what is alive.
+// only, and all of it has to be alive when the work is put into a stream, and when it is done.
 #pragma once
 
 #include <atomic>
@@ -60,6 +60,11 @@ class FakeRuntime final : public pccl::device::Runtime {
   void fail_loading(int gpu, bool fail = true);                        // of kernels
   void fail_copy(int gpu, std::size_t number);  // with this number, from 0, from now on
   bool is_loaded(int gpu, pccl::RedOp op, pccl::DataType type) const;
+  // A graph, as it is captured of a stream that blocks the default one. It is void when somebody
+  // asks the default stream meanwhile.
+  void begin_capture(pccl::device::Stream stream);
+  bool end_capture();  // whether it is good
+
   // From now on everything fails, and what has not been done is never done.
   void break_down();
 
@@ -70,6 +75,7 @@ class FakeRuntime final : public pccl::device::Runtime {
   std::size_t live_device_bytes() const;  // the application's among them
   std::size_t live_pinned_bytes() const;
   std::size_t pieces_done() const;
+  std::size_t live_streams() const;
 
   // Runtime
   pccl::device::Location locate(const void* at) override;
@@ -101,7 +107,8 @@ class FakeRuntime final : public pccl::device::Runtime {
 
  private:
   static constexpr int who_asks_so_often_waits = 400;
-  static constexpr int invalid_value = 1, out_of_memory = 2, broken = 719;
+  static constexpr int invalid_value = 1, broken = 719;
+  static constexpr int capture_unsupported = 900, capture_implicit = 906;
   enum class Kind : std::uint8_t { device, managed, pinned };
   struct Stretch {
     std::unique_ptr<std::byte[]> bytes;
@@ -123,14 +130,22 @@ class FakeRuntime final : public pccl::device::Runtime {
     int asked = 0;  // whether it has ended, since something has been done
   };
 
+  struct Use {  // of memory, by work
+    const void* at;
+    std::size_t bytes;
+  };
+  std::unique_lock<std::mutex> entered() const;  // by a call of the Runtime
+
   // The lock is held.
   std::byte* keep(std::size_t bytes, Kind kind, int gpu);
   const Stretch* find(const void* at) const;
-  bool on_gpu(int gpu, const void* at) const;
-  bool all_on_gpu(int gpu, std::initializer_list<const void*> places) const;
+  bool on_gpu(int gpu, const Use& use) const;
   std::shared_ptr<Queue> queue(int gpu, pccl::device::Stream stream);
   std::shared_ptr<Queue> next();
   int put_piece(int gpu, pccl::device::Stream stream, std::function<void()> work);
+  int put_kernel(int gpu, pccl::device::Stream stream, const std::vector<Use>& uses,
+                 std::function<void()> work);
+  std::function<void()> watched(std::vector<Use> uses, std::function<void()> work);
   std::size_t live(Kind kind) const;
 
   bool step(std::unique_lock<std::mutex>& lock);
@@ -151,6 +166,8 @@ class FakeRuntime final : public pccl::device::Runtime {
   std::set<int> not_loading_;                  // GPUs
   std::map<int, std::size_t> copies_to_fail_;  // by GPU: the next is 0
   std::set<std::tuple<int, pccl::RedOp, pccl::DataType>> loaded_;
+  std::optional<pccl::device::Stream> captured_;
+  bool capture_is_good_ = true;
   bool pins_ = true, broken_ = false, stopping_ = false;
   std::atomic<bool> frees_wait_ = false;
   std::thread thread_;

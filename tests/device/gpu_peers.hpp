@@ -19,6 +19,7 @@ namespace pccl_test {
 
 class GpuPeers : public testing::Test {
  protected:
+  explicit GpuPeers(FakeRuntime::Worker worker = FakeRuntime::Worker::thread) : cuda(worker) {}
   static void SetUpTestSuite() { pcclInit(); }
 
   // Connects so many peers, and admits them one after the other.

@@ -12,16 +12,13 @@
 #include <thread>
 #include <vector>
 
-#include "api/local_run.hpp"
-#include "device/fake_runtime.hpp"
+#include "device/gpu_peers.hpp"
 
 namespace {
 
 using namespace std::chrono_literals;
-using pccl_test::Communicator;
 using pccl_test::FakeRuntime;
-using pccl_test::InstalledRuntime;
-using pccl_test::loopback;
+using pccl_test::GpuPeers;
 
 enum class Where : std::uint8_t { host, gpu, second_gpu, managed };
 
@@ -77,44 +74,25 @@ struct Synced {
   pcclSharedStateSyncInfo_t info{};
 };
 
-class DeviceSharedState : public testing::Test {
+class DeviceSharedState : public GpuPeers {
  protected:
-  static void SetUpTestSuite() { pcclInit(); }
+  using GpuPeers::GpuPeers;
 
-  template <typename Work>
-  void everybody(Work work) {
-    std::vector<std::thread> threads;
-    for (std::size_t peer = 0; peer < peers.size(); ++peer) threads.emplace_back(work, peer);
-    for (std::thread& thread : threads) thread.join();
-  }
-  void join(std::size_t count) {
-    while (peers.size() < count) {
-      auto newcomer = std::make_unique<Communicator>(loopback(port));
-      std::thread connecting(
-          [&] { EXPECT_EQ(pcclConnect(*newcomer), pcclSuccess) << newcomer->last_error(); });
-      everybody([&](std::size_t peer) {
-        for (bool pending = false; !pending;)
-          EXPECT_EQ(pcclArePeersPending(*peers[peer], &pending), pcclSuccess);
-        EXPECT_EQ(pcclUpdateTopology(*peers[peer]), pcclSuccess);
-      });
-      connecting.join();
-      peers.push_back(std::move(newcomer));
-    }
-  }
   Synced sync(std::size_t peer, Tensors& tensors, std::uint64_t revision) {
     pcclSharedState_t state = tensors.state(revision);
     Synced synced;
     synced.result = pcclSynchronizeSharedState(
-        *peers[peer], &state, PCCL_SHARED_STATE_SYNC_STRATEGY_ENFORCE_POPULAR, &synced.info);
+        *comms[peer], &state, PCCL_SHARED_STATE_SYNC_STRATEGY_ENFORCE_POPULAR, &synced.info);
     synced.revision = state.revision;
     return synced;
   }
   std::vector<Synced> sync(const std::vector<Tensors*>& tensors,
                            const std::vector<std::uint64_t>& revisions) {
-    std::vector<Synced> all(peers.size());
-    everybody([&](std::size_t peer) { all[peer] = sync(peer, *tensors[peer], revisions[peer]); });
-    for (std::size_t peer = 0; peer < peers.size(); ++peer)
-      EXPECT_EQ(all[peer].result, pcclSuccess) << peers[peer]->last_error();
+    std::vector<Synced> all(comms.size());
+    each(comms.size(),
+         [&](std::size_t peer) { all[peer] = sync(peer, *tensors[peer], revisions[peer]); });
+    for (std::size_t peer = 0; peer < comms.size(); ++peer)
+      EXPECT_EQ(all[peer].result, pcclSuccess) << comms[peer]->last_error();
     return all;
   }
   static void wait_for(const std::function<bool()>& condition) {
@@ -122,15 +100,16 @@ class DeviceSharedState : public testing::Test {
     while (!condition() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
     EXPECT_TRUE(condition());
   }
+};
 
-  const std::uint16_t port = pccl_test::free_port();
-  pccl_test::Master master{loopback(port)};
-  std::vector<std::unique_ptr<Communicator>> peers;
+// Work of GPUs is done by who waits for it, and not else.
+class SlowDeviceSharedState : public DeviceSharedState {
+ protected:
+  SlowDeviceSharedState() : DeviceSharedState(FakeRuntime::Worker::nobody) {}
 };
 
 TEST_F(DeviceSharedState, FromEverywhereToEverywhere) {
-  InstalledRuntime cuda;
-  join(2);
+  connect(2);
   std::uint64_t revision = 5;
   for (const Where from : {Where::host, Where::gpu, Where::second_gpu, Where::managed})
     for (const Where to : {Where::host, Where::gpu, Where::second_gpu, Where::managed}) {
@@ -148,8 +127,7 @@ TEST_F(DeviceSharedState, FromEverywhereToEverywhere) {
 }
 
 TEST_F(DeviceSharedState, ARevisionStepMovesOnlyWhatDiffers) {
-  InstalledRuntime cuda;
-  join(3);
+  connect(3);
   Tensors one(*cuda, Where::gpu, 1), two(*cuda, Where::host, 1), three(*cuda, Where::gpu, 1);
   const std::vector<Tensors*> all{&one, &two, &three};
   sync(all, {1, 1, 1});
@@ -173,10 +151,9 @@ TEST_F(DeviceSharedState, ARevisionStepMovesOnlyWhatDiffers) {
 
 // What the application has put into its stream comes first.
 TEST_F(DeviceSharedState, IsReadAfterTheApplicationsWork) {
+  connect(2);
+  std::uint64_t revision = 5;
   for (const Where where : {Where::gpu, Where::managed}) {
-    InstalledRuntime cuda;
-    peers.clear();
-    join(2);
     Tensors holder(*cuda, where, 1), newcomer(*cuda, Where::host, 2);
     cuda->hold(nullptr);
     cuda->put(nullptr, [&] { std::memset(holder.at(0), 77, sizes[0]); });
@@ -185,7 +162,7 @@ TEST_F(DeviceSharedState, IsReadAfterTheApplicationsWork) {
       EXPECT_NE(holder.at(0)[0], std::byte{77});
       cuda->let_go(nullptr);
     });
-    sync({&holder, &newcomer}, {5, 0});
+    sync({&holder, &newcomer}, {revision++, 0});
     later.join();
     EXPECT_EQ(newcomer.at(0)[0], std::byte{77});
     EXPECT_EQ(newcomer.content(), holder.content());
@@ -193,54 +170,52 @@ TEST_F(DeviceSharedState, IsReadAfterTheApplicationsWork) {
 }
 
 TEST_F(DeviceSharedState, RefusesWhatTheDeviceTypeDoesNotTell) {
-  InstalledRuntime cuda;
-  join(1);
+  connect(1);
   std::array<float, 4> here{};
   void* const there = cuda->device_memory(16);
   std::uint64_t revision = 0;
   const auto result = [&](void* data, std::size_t count, pcclDeviceType_t type) {
     pcclTensorInfo_t info{"w", data, count, pcclFloat, type, false};
     pcclSharedState_t state{++revision, 1, &info};
-    return pcclSynchronizeSharedState(*peers[0], &state,
+    return pcclSynchronizeSharedState(*comms[0], &state,
                                       PCCL_SHARED_STATE_SYNC_STRATEGY_ENFORCE_POPULAR, nullptr);
   };
   EXPECT_EQ(result(here.data(), 4, pcclDeviceCuda), pcclInvalidArgument);
-  EXPECT_NE(peers[0]->last_error().find("no memory of a GPU"), std::string::npos);
+  EXPECT_NE(comms[0]->last_error().find("no memory of a GPU"), std::string::npos);
   EXPECT_EQ(result(there, 4, pcclDeviceCpu), pcclInvalidArgument);
-  EXPECT_NE(peers[0]->last_error().find("device_type says CPU"), std::string::npos);
+  EXPECT_NE(comms[0]->last_error().find("device_type says CPU"), std::string::npos);
   EXPECT_EQ(result(nullptr, 4, pcclDeviceCuda), pcclInvalidArgument);
-  EXPECT_EQ(result(nullptr, 0, pcclDeviceCuda), pcclSuccess) << peers[0]->last_error();
-  EXPECT_EQ(result(there, 4, pcclDeviceCuda), pcclSuccess) << peers[0]->last_error();
+  EXPECT_EQ(result(nullptr, 0, pcclDeviceCuda), pcclSuccess) << comms[0]->last_error();
+  EXPECT_EQ(result(there, 4, pcclDeviceCuda), pcclSuccess) << comms[0]->last_error();
   EXPECT_EQ(result(cuda->managed_memory(16), 4, pcclDeviceCuda), pcclSuccess);
 }
 
 // The others wait for it to come again.
 TEST_F(DeviceSharedState, WithoutMemoryForDigestsMayBeTriedAgain) {
-  InstalledRuntime cuda;
-  join(2);
+  connect(2);
   Tensors one(*cuda, Where::host, 1), two(*cuda, Where::gpu, 2);
   Synced patient;
   std::thread other([&] { patient = sync(0, one, 5); });
   cuda->fail_allocations_after(0);
   EXPECT_EQ(sync(1, two, 0).result, pcclInternalError);
-  EXPECT_NE(peers[1]->last_error().find("GPU 0: no "), std::string::npos) << peers[1]->last_error();
+  EXPECT_NE(comms[1]->last_error().find("GPU 0: no "), std::string::npos) << comms[1]->last_error();
   cuda->fail_allocations_after(SIZE_MAX);
-  EXPECT_EQ(sync(1, two, 0).result, pcclSuccess) << peers[1]->last_error();
+  EXPECT_EQ(sync(1, two, 0).result, pcclSuccess) << comms[1]->last_error();
   other.join();
   EXPECT_EQ(patient.result, pcclSuccess);
   EXPECT_EQ(two.content(), one.content());
 }
 
-TEST_F(DeviceSharedState, TheGpuOfWhoFetchesBreaks) {
-  InstalledRuntime cuda(FakeRuntime::Worker::nobody);  // what has come does not get to the GPU
-  join(2);
+// What has come does not get to the GPU.
+TEST_F(SlowDeviceSharedState, TheGpuOfWhoFetchesBreaks) {
+  connect(2);
   Tensors one(*cuda, Where::host, 1), two(*cuda, Where::gpu, 2);
   std::array<Synced, 2> synced;
   std::thread first([&] { synced[0] = sync(0, one, 5); });
   std::thread second([&] { synced[1] = sync(1, two, 0); });
   wait_for([&] {
     std::uint64_t here = 0, wanted = 0;
-    EXPECT_EQ(pcclGetSyncProgress(*peers[1], &here, &wanted), pcclSuccess);
+    EXPECT_EQ(pcclGetSyncProgress(*comms[1], &here, &wanted), pcclSuccess);
     return wanted > 0 && here == wanted;
   });
   cuda->break_down();
@@ -248,16 +223,15 @@ TEST_F(DeviceSharedState, TheGpuOfWhoFetchesBreaks) {
   second.join();
   EXPECT_EQ(synced[0].result, pcclSuccess) << "it goes on alone";
   EXPECT_EQ(synced[1].result, pcclInternalError);
-  const std::string why = peers[1]->last_error();
+  const std::string why = comms[1]->last_error();
   EXPECT_NE(why.find("GPU 0: copying the shared state: unspecified launch failure"),
             std::string::npos)
       << why;
   EXPECT_NE(why.find("incomplete now: \"a\""), std::string::npos) << why;
 }
 
-TEST_F(DeviceSharedState, TheGpuOfTheHolderBreaks) {
-  InstalledRuntime cuda(FakeRuntime::Worker::nobody);
-  join(2);
+TEST_F(SlowDeviceSharedState, TheGpuOfTheHolderBreaks) {
+  connect(2);
   Tensors one(*cuda, Where::gpu, 1), two(*cuda, Where::host, 2);
   const auto before = two.content();
   std::array<Synced, 2> synced;
@@ -269,8 +243,8 @@ TEST_F(DeviceSharedState, TheGpuOfTheHolderBreaks) {
   first.join();
   second.join();
   EXPECT_EQ(synced[0].result, pcclInternalError);
-  EXPECT_NE(peers[0]->last_error().find("GPU 0: copying the shared state"), std::string::npos)
-      << peers[0]->last_error();
+  EXPECT_NE(comms[0]->last_error().find("GPU 0: copying the shared state"), std::string::npos)
+      << comms[0]->last_error();
   EXPECT_EQ(synced[1].result, pcclInvalidUsage) << "the last holder is gone";
   EXPECT_EQ(two.content(), before);
 }

@@ -190,6 +190,18 @@ TYPED_TEST(Cuda, QuantizesLikeScalar) {
   }
 }
 
+TYPED_TEST(Cuda, QuantizesAFewLikeScalar) {  // short enough for compute-sanitizer
+  std::mt19937_64 random{57};
+  for (const Quantization& q : all_quantizations(128)) {
+    expect_like_scalar<TypeParam>(q, {1, 65, 1000}, random);
+    if (testing::Test::HasFatalFailure()) return;
+  }
+  for (const Quantization& q : all_quantizations(1024)) {
+    expect_like_scalar<TypeParam>(q, {1030}, random);
+    if (testing::Test::HasFatalFailure()) return;
+  }
+}
+
 TYPED_TEST(Cuda, DecodesWhatNoEncoderMakesLikeScalar) {
   std::mt19937_64 random{55};
   constexpr std::size_t count = 1000;

@@ -138,6 +138,8 @@ TEST_P(PeerTable, EveryEventOfItsOwnSide) {
     }
 }
 static_assert(std::is_same_v<std::variant_alternative_t<6, PeerEvent>, CallRequested>);
+static_assert(std::is_same_v<std::variant_alternative_t<7, PeerEvent>, SyncRequested>);
+static_assert(std::is_same_v<std::variant_alternative_t<9, PeerEvent>, LaunchRequested>);
 
 // Without the word the master takes it for lost, and its cohort out of the run.
 TEST(Peer, AWordToTheMasterIsForWhoLeavesOnPurpose) {
@@ -150,8 +152,6 @@ TEST(Peer, AWordToTheMasterIsForWhoLeavesOnPurpose) {
     EXPECT_EQ(bench.machine().standing(), Standing::gone);
   }
 }
-static_assert(std::is_same_v<std::variant_alternative_t<7, PeerEvent>, SyncRequested>);
-static_assert(std::is_same_v<std::variant_alternative_t<9, PeerEvent>, LaunchRequested>);
 
 // ---- connecting
 

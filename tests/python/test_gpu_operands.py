@@ -2,25 +2,20 @@
 has those with a GPU."""
 
 import ctypes
+import gc
+import re
+import weakref
+from types import SimpleNamespace
 
 import pytest
 
 import pccl
+from child import Child
 from fake_cuda import CUDA_HOST, CUDA_MANAGED, CudaArray, DLPackArray, Spy, play_streams, torch_on
-from pccl import (
-    Communicator,
-    DataType,
-    DeviceType,
-    QuantizationAlgorithm,
-    QuantizationOptions,
-    ReduceDescriptor,
-    ReduceOp,
-    ReduceOpDescriptor,
-    ReduceOperandDescriptor,
-    SharedState,
-    TensorInfo,
-)
+from many import sums_of
+from pccl import Communicator, DeviceType, ReduceOp, ReduceOpDescriptor, SharedState, TensorInfo
 from peers import together
+from refusals import refuses
 
 TYPES = {
     "|u1": ctypes.c_uint8,
@@ -120,13 +115,6 @@ REFUSED = {
 }
 
 
-def refuses(send, recv, text, style=ValueError):
-    communicator = Communicator("127.0.0.1:1")
-    for call in (communicator.all_reduce, communicator.all_reduce_async):
-        with pytest.raises(style, match=text):
-            call(send, recv, op=ReduceOp.SUM)
-
-
 @pytest.mark.parametrize("style", [ValueError, AssertionError])
 @pytest.mark.parametrize("what", REFUSED)
 def test_cuda_arrays_that_are_refused(what, style):
@@ -222,6 +210,20 @@ def test_a_stream_outlives_renew():
     assert communicator._stream == 5
 
 
+def test_a_stream_lives_as_long_as_it_is_used():
+    """Also past a renew."""
+    communicator, stream = Communicator("127.0.0.1:1"), CudaStream()
+    alive = weakref.ref(stream)
+    communicator.set_stream(stream)
+    del stream
+    communicator.renew()
+    gc.collect()
+    assert alive() is not None
+    communicator.set_stream(None)
+    gc.collect()
+    assert alive() is None
+
+
 @pytest.mark.parametrize("stream", ["default", 1.5, True, object()])
 @pytest.mark.parametrize("style", [TypeError, AssertionError])
 def test_what_is_no_stream(stream, style):
@@ -237,14 +239,23 @@ def test_set_stream_after_close():
 
 
 def test_attach_local_without_nccl():
-    communicator = Communicator("127.0.0.1:1")
-    communicator.attach_local(None)
-    with pytest.raises(pccl.PCCLError, match="pcclCommAttachLocal .*(CUDA|NCCL)"):
-        communicator.attach_local(0x1234)
-    assert communicator._local is None
-    communicator.renew()
+    """In a process of its own: here torch may have loaded NCCL, which would believe the address."""
+    program = """
+import pccl
+communicator = pccl.Communicator("127.0.0.1:1")
+communicator.attach_local(None)
+try:
+    communicator.attach_local(0x1234)
+except pccl.PCCLError as error:
+    print("refused:", communicator.has_local(), error)
+"""
+    with Child("-c", program) as child:
+        assert re.match("False pcclCommAttachLocal .*(CUDA|NCCL)", child.expect("refused:"))
+
+
+def test_what_is_no_local_communicator():
     with pytest.raises(ValueError, match="local"):
-        communicator.attach_local(-1)
+        Communicator("127.0.0.1:1").attach_local(-1)
 
 
 class Attaching:
@@ -266,11 +277,11 @@ def test_a_local_communicator_does_not_outlive(leave, monkeypatch):
     communicator = Communicator("127.0.0.1:1")
     communicator._native = first = Attaching()
     communicator.attach_local(0x1234)
-    assert first.attached == [0x1234] and communicator._local == 0x1234
+    assert first.attached == [0x1234] and communicator.has_local()
     monkeypatch.setattr(pccl._loader.core, "Communicator", lambda *_: second)
     second = Attaching()
     leave(communicator)
-    assert communicator._local is None
+    assert not communicator.has_local()
     assert second.attached == []
 
 
@@ -299,16 +310,6 @@ def test_host_tensors_name_no_stream(run):
     assert together(run.join(0, 0), reduce) == [[], []]
 
 
-def descriptors(tensors):
-    exactly = QuantizationOptions(DataType.UINT8, QuantizationAlgorithm.NONE)
-    return [
-        ReduceOpDescriptor.from_torch(
-            t, t, ReduceDescriptor(t.numel(), ReduceOp.SUM, tag, ReduceOperandDescriptor(DataType.FLOAT), exactly)
-        )
-        for tag, t in enumerate(tensors)
-    ]
-
-
 def test_many_with_retry(run, monkeypatch):
     """On two GPUs: the other one's work is waited for, since ops follow one stream."""
     torch = pytest.importorskip("torch")
@@ -317,9 +318,9 @@ def test_many_with_retry(run, monkeypatch):
     def reduce(communicator, rank):
         spy = Spy(communicator)
         tensors = [torch.tensor([1.0 + rank] * 5).as_subclass(torch_on(gpu)) for gpu in (0, 0, 1)]
-        communicator.all_reduce_multiple_with_retry(descriptors(tensors[:2]))
+        communicator.all_reduce_multiple_with_retry(sums_of(tensors[:2]))
         assert (spy.streams(), waited) == ([70], [])
-        communicator.all_reduce_multiple_with_retry(descriptors([torch.ones(2)]))
+        communicator.all_reduce_multiple_with_retry(sums_of([torch.ones(2)]))
         assert spy.streams() == [70]
         return tensors[0].tolist()
 
@@ -327,7 +328,7 @@ def test_many_with_retry(run, monkeypatch):
 
     def reduce_on_two(communicator, rank):
         tensors = [torch.ones(5).as_subclass(torch_on(gpu)) for gpu in (0, 0, 1)]
-        communicator.all_reduce_multiple_with_retry(descriptors(tensors))
+        communicator.all_reduce_multiple_with_retry(sums_of(tensors))
         return communicator._native.streams()[-1]
 
     assert together(run.peers, reduce_on_two) == [70] * 2
@@ -342,7 +343,7 @@ def test_bare_addresses_follow_torch_where_it_uses_cuda(run, monkeypatch):
     def reduce(communicator, rank):
         spy = Spy(communicator)
         tensor = torch.ones(5)
-        made = descriptors([tensor])[0]
+        made = sums_of([tensor])[0]
         bare = ReduceOpDescriptor(made.sendbuf_ptr, made.recvbuf_ptr, made.reduce_descriptor)
         communicator.all_reduce_multiple_with_retry([bare])
         communicator._native = spy._native
@@ -387,9 +388,12 @@ def test_is_available_never_raises(monkeypatch):
     from pccl import _cuda
 
     monkeypatch.setattr(_cuda, "has_support", lambda: True)
-    assert isinstance(pccl.cuda.is_available(), bool)
+    assert pccl.cuda.is_available() in (False, True)  # whatever is here
+    monkeypatch.delitem(_cuda.sys.modules, "torch", raising=False)
     monkeypatch.setattr(_cuda.ctypes, "CDLL", lambda name: 1 / 0)
-    assert pccl.cuda.is_available() in (False, pccl.cuda.is_cuda_available)
+    assert pccl.cuda.is_available() is False
+    monkeypatch.setitem(_cuda.sys.modules, "torch", SimpleNamespace())  # that is being imported
+    assert pccl.cuda.is_available() is False
 
 
 @pytest.mark.parametrize("has_cuda, gpus, expected", [(True, 2, True), (True, 0, False), (False, 2, False)])

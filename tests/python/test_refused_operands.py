@@ -7,6 +7,7 @@ import pytest
 
 from only_dlpack import OnlyDLPack, Versioned
 from pccl import Communicator, DataType, ReduceOp, ReduceOperandDescriptor
+from refusals import refuses
 
 
 def numpy_arrays(numpy):
@@ -70,13 +71,6 @@ NUMPY_CASES = """read-only recv,read-only in place,strided send,strided recv,For
 unknown type,other byte order,masked,scalar""".split(",")
 TORCH_CASES = """strided send,transposed recv,sparse,sparse rows,negated view,meta device,cuda,DTensor,other sizes,other types,boolean,\
 complex""".split(",")
-
-
-def refuses(send, recv, text, style):
-    communicator = Communicator("127.0.0.1:1")
-    for call in (communicator.all_reduce, communicator.all_reduce_async):
-        with pytest.raises(style, match=text):
-            call(send, recv, op=ReduceOp.SUM)
 
 
 @pytest.mark.parametrize("style", [ValueError, AssertionError])

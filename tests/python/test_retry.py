@@ -5,11 +5,9 @@ import gc
 
 import pytest
 
+from many import PLAIN
+from pccl import DataType, ReduceDescriptor, ReduceOp, ReduceOpDescriptor, ReduceOperandDescriptor
 from peers import codes, together
-from pccl import DataType, QuantizationAlgorithm, QuantizationOptions, ReduceDescriptor, ReduceOp
-from pccl import ReduceOpDescriptor, ReduceOperandDescriptor
-
-PLAIN = QuantizationOptions(DataType.UINT8, QuantizationAlgorithm.NONE)
 
 
 def descriptor(tensor: array.array, tag: int, op: ReduceOp = ReduceOp.AVG) -> ReduceOpDescriptor:

@@ -116,8 +116,9 @@ TEST(DeviceDigests, NeedNoPinnedMemory) {
   InstalledRuntime cuda;
   const State state(tensors_of({5 * block_bytes}), block_bytes);
   const Views there{test::on_gpu(*cuda, state.views[0], 0, 1)};
-  cuda->fail_allocations_after(0);
+  cuda->fail_pinning();
   expect_same(state, there);
+  EXPECT_EQ(cuda->live_pinned_bytes(), 0U);
 }
 
 TEST(DeviceDigests, SayWhenTheGpuHasNoMemory) {

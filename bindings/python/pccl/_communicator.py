@@ -106,6 +106,7 @@ class Communicator:
         self._connected = False
         self._cohort: Optional[tuple[int, int]] = None
         self._stream: Optional[int] = None  # by the application's wish; None: that of each tensor
+        self._stream_owner: Any = None  # keeps it alive
         self._local: Optional[int] = None  # ncclComm_t
         self._native = _loader.core.Communicator(*self._seat)
         # Tensors of ops in flight, by tag: their bytes are in use until the op has been awaited.
@@ -130,7 +131,7 @@ class Communicator:
         if self._cohort is not None:
             self.set_cohort(*self._cohort)
         if self._stream is not None:
-            self.set_stream(self._stream)
+            self.set_stream(self._stream_owner)
 
     def set_cohort(self, cohort: int, size: int) -> None:
         """Before `connect`: this peer is let in together with ``size`` - 1 others that name the same cohort, in whatever
@@ -145,16 +146,17 @@ class Communicator:
 
     def set_stream(self, stream: Any = None) -> None:
         """From now on ops on tensors in GPU memory follow this stream: they begin after the work that is in it when they are
-        called. It has to live until they have been awaited.
+        called.
 
         Args:
-            stream: a ``torch.cuda.Stream``, an object with ``__cuda_stream__`` or a ``cudaStream_t`` (0: CUDA's default
-                stream). None, as in the beginning: that of each tensor, which is torch's current one, what
-                ``__cuda_array_interface__`` names, or with DLPack CUDA's default stream, which then waits for the tensor.
+            stream: a ``torch.cuda.Stream`` or an object with ``__cuda_stream__``, which the communicator keeps alive; or a
+                ``cudaStream_t`` (0: CUDA's default stream), which has to live until the ops have been awaited. None, as in
+                the beginning: that of each tensor, which is torch's current one, what ``__cuda_array_interface__`` names, or
+                with DLPack CUDA's default stream, which then waits for the tensor.
         """
         wish = None if stream is None else _streams.handle_of(stream)
         self._check(self._native.set_stream(wish or _streams.DEFAULT), "pcclSetStream")
-        self._stream = wish
+        self._stream, self._stream_owner = wish, stream
 
     def attach_local(self, local: Optional[int]) -> None:
         """All-reduces of GPU memory become hierarchical: NCCL inside this host, PCCL between hosts (docs/nccl.md;
@@ -168,6 +170,10 @@ class Communicator:
         value = _unsigned(local or 0, 64, "local")
         self._check(self._native.attach_local(value, self._stream or _streams.DEFAULT), "pcclCommAttachLocal")
         self._local = value or None
+
+    def has_local(self) -> bool:
+        """Whether a local communicator is attached."""
+        return self._local is not None
 
     def is_connected(self) -> bool:
         """Whether `connect` has returned and `close` has not been called. A peer that was removed from the run does not
@@ -283,6 +289,9 @@ class Communicator:
         Raises:
             PCCLError: RANK_CONNECTION_LOST: a peer was lost, on all peers alike; in place the tensor holds its input
                 again: call again. TOO_FEW_PEERS: alone in the group. INVALID_ARGUMENT: e.g. the peers' calls differ.
+                INTERNAL_ERROR: e.g. no memory on the GPU, of which an op in place takes as much again as the tensor. torch's
+                caching allocator may keep some that is free: ``torch.cuda.empty_cache()``. From `all_reduce_async` it says that
+                nothing has begun; call again then.
             ValueError: the tensors do not fit.
         """
         operation, _owners = self._operation(send, recv, op, tag, operand_descriptor, quantization_options)

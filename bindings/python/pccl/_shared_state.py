@@ -41,9 +41,8 @@ class TensorInfo:
 
     @classmethod
     def from_torch(cls, tensor: Any, name: str, *, allow_content_inequality: bool = False) -> TensorInfo:
-        """Of a contiguous torch tensor or parameter of any shape, 0-dimensional ones included, in host memory or on a
-        GPU. A DTensor is refused:
-        give its local shard, to a communicator whose peer group is that of the shard."""
+        """Of a contiguous torch tensor or parameter of any shape, 0-dimensional ones included, in host memory or on a GPU. A
+        DTensor is refused: give its local shard, to a communicator whose peer group is that of the shard."""
         require(is_torch(tensor), f"'{name}' is a {type(tensor).__name__}, not a torch tensor")
         return cls._of(tensor, name, allow_content_inequality)
 

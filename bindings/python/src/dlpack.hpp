@@ -1,5 +1,5 @@
-// What a DLPack capsule says of a tensor (https://dmlc.github.io/dlpack/latest/, version 0 of the
-// ABI).
+// What a DLPack capsule says of a tensor (https://dmlc.github.io/dlpack/latest/, versions 0 and 1
+// of the ABI).
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -17,6 +17,7 @@ import pccl
 
 from common.history import RESULT
 
+_SECONDS_TO_END = 10  # of a peer after the others
 _STEP = re.compile(r"^\[(?P<peer>\S+)\] \w+ (?P<step>\d+)/")
 
 
@@ -59,6 +60,7 @@ class LocalRun:
         self._results: dict[str, dict[str, Any]] = {}
         self._killed: set[str] = set()
         self._reported: set[str] = set()
+        self._late: set[str] = set()
         self._lock = threading.Lock()
 
     def run(self) -> list[dict[str, Any]]:
@@ -104,6 +106,7 @@ class LocalRun:
             if (step := _STEP.match(line)) is not None:
                 self._let_happen(name, int(step["step"]), address)
         process.wait()
+        self._end_who_came_too_late()
 
     def _let_happen(self, name: str, step: int, address: str) -> None:
         with self._lock:
@@ -117,6 +120,20 @@ class LocalRun:
                 self._replacements -= 1
                 self._kill_one()
                 self._start_another(address)
+
+    def _end_who_came_too_late(self) -> None:
+        """When all others are done, who has not come in yet is the first of a new run, and would wait for company."""
+        with self._lock:
+            if not self._results or self._training():
+                return
+            late = {name for name, process in self._processes.items() if process.poll() is None} - self._reported - self._late
+            self._late |= late
+        for name in late:
+            try:
+                self._processes[name].wait(_SECONDS_TO_END)
+            except subprocess.TimeoutExpired:
+                print(f"=== training ended before {name} was there", flush=True)
+                _kill(self._processes[name])
 
     def _training(self) -> list[str]:
         return sorted(name for name in self._reported - self._killed if self._processes[name].poll() is None)
@@ -142,7 +159,7 @@ class LocalRun:
         if self._replacements > 0:
             raise SystemExit(f"FAILED: training ended before {self._replacements} more peers were replaced")
         failed = [
-            f"{name} (exit code {process.returncode})"
+            f"{name} ({'came too late' if name in self._late else f'exit code {process.returncode}'})"
             for name, process in self._processes.items()
             if name not in self._killed and (process.returncode != 0 or name not in self._results)
         ]

@@ -20,7 +20,11 @@ EVALUATION_WINDOWS = 128
 
 
 def _device(name: str) -> str:
-    if torch.device(name).type == "cuda" and not torch.cuda.is_available():
+    try:
+        kind = torch.device(name).type
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(str(error).partition("\n")[0]) from None
+    if kind == "cuda" and not torch.cuda.is_available():
         raise argparse.ArgumentTypeError("torch sees no GPU here")
     return name
 
@@ -109,5 +113,6 @@ def run_here(options: argparse.Namespace, script: str, unit: str, command: Optio
     plot(results, unit, options.plot)
     if not print_table(results):
         raise SystemExit(1)
-    if any(result["last_loss"] >= results[0]["first_loss"] for result in results):
+    untrained = max(result["first_loss"] for result in results)  # a newcomer begins with what the others have learned
+    if any(result["last_loss"] >= untrained for result in results):
         raise SystemExit("FAILED: the loss did not fall")

@@ -82,13 +82,14 @@ int on(int gpu, Work work) {
 }
 
 // An application's stream may be another GPU's. CUDA tells since 12.8; before that it has to be the
-// same.
-int gpu_of([[maybe_unused]] Stream stream, int otherwise) {
+// same. Asked on `here`: a thread without a context would be given one on GPU 0.
+int gpu_of([[maybe_unused]] Stream stream, int here) {
+  int gpu = here;
 #if CUDART_VERSION >= 12080
-  int gpu = 0;
-  if (stream != nullptr && cudaStreamGetDevice(stream, &gpu) == cudaSuccess) return gpu;
+  if (stream != nullptr && on(here, [&] { return cudaStreamGetDevice(stream, &gpu); }) != 0)
+    gpu = here;
 #endif
-  return otherwise;
+  return gpu;
 }
 
 class CudaRuntime final : public Runtime {
@@ -140,9 +141,7 @@ class CudaRuntime final : public Runtime {
   }
   int query(int gpu, Stream stream) override {
     const int error = on(gpu, [&] { return cudaStreamQuery(stream); });
-    // A process that ends has no use for what is missing.
-    const bool ends = error == cudaErrorCudartUnloading || error == cudaErrorContextIsDestroyed;
-    return ends ? not_ready : error;
+    return error == cudaErrorCudartUnloading ? not_ready : error;  // the process ends
   }
   int call(int gpu, Stream stream, void (*function)(void*), void* argument) override {
     return on(gpu, [&] { return cudaLaunchHostFunc(stream, function, argument); });
@@ -187,6 +186,7 @@ Runtime* cuda_runtime() {
   return runtime;
 }
 
+static_assert(Runtime::out_of_memory == cudaErrorMemoryAllocation);
 static_assert(Runtime::not_ready == cudaErrorNotReady);
 
 }  // namespace pccl::device

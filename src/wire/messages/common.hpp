@@ -12,7 +12,7 @@
 namespace pccl::wire {
 
 inline constexpr std::uint32_t magic = 0x4c434350;  // "PCCL"
-inline constexpr std::uint16_t protocol_version = 8;
+inline constexpr std::uint16_t protocol_version = 9;
 
 enum class Kind : std::uint8_t {
   hello = 1,

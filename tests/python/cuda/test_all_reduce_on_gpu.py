@@ -2,22 +2,14 @@
 
 import pytest
 
+from many import sums_of
 from only_dlpack import OnlyDLPack, Versioned
+from pccl import Attribute, DataType, ErrorFeedback, PCCLError, QuantizationAlgorithm, QuantizationOptions, ReduceOp
 from peers import Run, codes, together
-from pccl import (
-    Attribute,
-    DataType,
-    PCCLError,
-    QuantizationAlgorithm,
-    QuantizationOptions,
-    ReduceDescriptor,
-    ReduceOp,
-    ReduceOpDescriptor,
-    ReduceOperandDescriptor,
-)
-from pccl._pccl import ErrorFeedback
 
 torch = pytest.importorskip("torch")
+
+from on_gpu import busy, octets
 
 PLACES = ("cpu", "cuda")
 FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -45,10 +37,6 @@ def values(dtype: str, seed: int, count: int):
         return octets.view(getattr(torch, dtype)).clone()
     exponents = torch.randint(-6, 6, (count,), generator=random)
     return torch.ldexp(torch.randn(count, generator=random, dtype=torch.float64), exponents).to(getattr(torch, dtype))
-
-
-def octets(tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
 
 
 @pytest.fixture(scope="module")
@@ -132,14 +120,6 @@ def test_error_feedback(pair):
     assert any(mixed[0][1])  # there is something left
 
 
-def busy(stream) -> None:
-    """Keeps the GPU at work in this stream for some milliseconds, after which what was launched later comes."""
-    with torch.cuda.stream(stream):
-        a = torch.randn(4096, 4096, device="cuda")
-        for _ in range(20):
-            a = (a @ a).clamp_(-1, 1)
-
-
 def in_flight(communicator, rank, name_it):
     """Writes a tensor in a side stream that is busy, and reduces it without waiting. The result is read in another one."""
     where = PLACES[rank]
@@ -198,18 +178,9 @@ def test_memory_is_not_reused_while_it_is_reduced(pair):
 
 
 def test_many_with_retry(pair):
-    exactly = QuantizationOptions(DataType.UINT8, QuantizationAlgorithm.NONE)
-
     def reduce(communicator, rank):
         tensors = [torch.full((5000 + i,), float(rank + i), device=PLACES[rank]) for i in range(6)]
-        communicator.all_reduce_multiple_with_retry(
-            [
-                ReduceOpDescriptor.from_torch(
-                    t, t, ReduceDescriptor(t.numel(), ReduceOp.SUM, i, ReduceOperandDescriptor(DataType.FLOAT), exactly)
-                )
-                for i, t in enumerate(tensors)
-            ]
-        )
+        communicator.all_reduce_multiple_with_retry(sums_of(tensors))
         return [tensor.unique().tolist() for tensor in tensors]
 
     assert together(pair, reduce) == [[[2.0 * i + 1] for i in range(6)]] * 2

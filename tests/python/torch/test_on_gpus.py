@@ -5,20 +5,23 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import types
 
 import numpy
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import pccl
 import pccl.torch
 from pccl._enums import ReduceOp
-from pccl.torch import _flat
+from pccl._errors import Result
+from pccl.torch import _flat, _outer_step
 from pccl.torch._flat import FlatTensors
 from pccl.torch._outer_model import Change, OuterModel
 from pccl.torch._outer_step import OuterStep
 from pccl.torch._reduction import Averaging, InBackground
-from pccl.torch._seat import Traffic
+from pccl.torch._seat import Seat, Traffic
 from pccl.torch._side_streams import SideStreams
 from pccl.torch._staging import Staging
 
@@ -106,15 +109,20 @@ class Operations(TorchDispatchMode):
     def __init__(self):
         super().__init__()
         self.seen = []
+        self.made = []
+        """Elements of new tensors."""
 
     def __torch_dispatch__(self, function, types, arguments=(), options=None):
         options = options or {}
         self.seen.append((function, arguments, options))
-        return function(*arguments, **options)
+        result = function(*arguments, **options)
+        if isinstance(result, torch.Tensor) and all(result is not argument for argument in arguments):
+            self.made.append(result.numel())
+        return result
 
 
 # One rounding per element, to nearest even, on CPUs and in CUDA's kernels alike.
-EXACT = {"mul", "mul_", "add", "add_", "sub", "sub_", "copy_", "div_", "_to_copy", "zero_", "detach", "clone", "lift_fresh"}
+EXACT = {"mul", "mul_", "add", "add_", "sub", "sub_", "copy_", "div_", "_to_copy", "zero_", "detach", "clone", "lift_fresh", "split"}
 
 
 def only_exact(operations: Operations) -> set[str]:
@@ -131,8 +139,9 @@ def only_exact(operations: Operations) -> set[str]:
 
 @pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_an_outer_step_rounds_once_per_operation(dtype, nesterov):
-    """numpy's arithmetic, line by line, which fuses nothing either."""
+def test_an_outer_step_rounds_once_per_operation(monkeypatch, dtype, nesterov):
+    """numpy's arithmetic, line by line, which fuses nothing either. Nothing else is as large as the model meanwhile."""
+    monkeypatch.setattr(_outer_step, "_SLICE", 1000)
     torch.manual_seed(1)
     parameters, velocity, gradient = (torch.randn(10_001, dtype=dtype) for _ in range(3))
     p, v, g = (tensor.numpy().copy() for tensor in (parameters, velocity, gradient))
@@ -144,6 +153,7 @@ def test_an_outer_step_rounds_once_per_operation(dtype, nesterov):
     with Operations() as operations:
         OuterStep(0.7, 0.9, nesterov).apply(parameters, velocity, gradient)
     assert {"mul_", "add_", "sub_"} <= only_exact(operations)
+    assert max(operations.made, default=0) <= 1000
     assert parameters.numpy().tobytes() == expected.tobytes()
     assert velocity.numpy().tobytes() == v.tobytes()
     assert numpy.isfinite(expected).all()
@@ -243,6 +253,7 @@ def streams(monkeypatch):
 
     @contextlib.contextmanager
     def stream(entered):
+        assert log[-1][:2] == ("device", str(entered.device)), "makes a context on GPU 0"
         before = getattr(inside, "stream", {})
         inside.stream = {**before, entered.device: entered}
         yield
@@ -250,7 +261,13 @@ def streams(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "Stream", Stream)
     monkeypatch.setattr(torch.cuda, "current_stream", current_stream)
+    @contextlib.contextmanager
+    def device(entered):
+        log.append(("device", str(entered), None, threading.current_thread().name))
+        yield
+
     monkeypatch.setattr(torch.cuda, "stream", stream)
+    monkeypatch.setattr(torch.cuda, "device", device)
     return log
 
 
@@ -269,7 +286,7 @@ def test_one_side_stream_per_gpu(streams):
     with side.entered():
         current = [torch.cuda.current_stream(torch.device(gpu)).name for gpu in ("cuda:0", "cuda:1")]
     assert current == ["side of cuda:0", "side of cuda:1"]
-    assert [(who, whom) for _, who, whom, _ in streams] == [
+    assert [(who, whom) for what, who, whom, _ in streams if what == "wait"] == [
         ("side of cuda:0", "MainThread of cuda:0"),
         ("side of cuda:1", "MainThread of cuda:1"),
     ]
@@ -277,7 +294,6 @@ def test_one_side_stream_per_gpu(streams):
 
 class NotedAveraging:
     def __init__(self, log, fails=False):
-        self.streams = SideStreams([cuda0(2)])
         self._log, self._fails = log, fails
 
     def of_those_with_weight(self, change):
@@ -295,6 +311,7 @@ class ClosedSeat(AloneSeat):
 
 STORY = [
     ("wait", "side of cuda:0", "MainThread of cuda:0", "MainThread"),
+    ("device", "cuda:0", None, "pccl-averaging"),
     ("average", "side of cuda:0", None, "pccl-averaging"),
     ("wait", "MainThread of cuda:0", "side of cuda:0", "MainThread"),
 ]
@@ -302,7 +319,7 @@ STORY = [
 
 @pytest.mark.parametrize("how", ["waited for", "abandoned", "failed"])
 def test_an_averaging_in_the_background_has_a_stream_of_its_own(streams, how):
-    averaging = InBackground(ClosedSeat(), NotedAveraging(streams, how == "failed"), None)
+    averaging = InBackground(ClosedSeat(), NotedAveraging(streams, how == "failed"), None, SideStreams([cuda0(2)]))
     averaging.start()
     if how == "abandoned":
         averaging.abandon()
@@ -316,21 +333,74 @@ def test_an_averaging_in_the_background_has_a_stream_of_its_own(streams, how):
 
 def test_training_loops_use_torch_s_streams():
     """Whatever the application has set before."""
-    import pccl
-    from pccl.torch._seat import Seat
-
     communicator = pccl.Communicator("127.0.0.1:1")
     communicator.set_stream(5)
     Seat(communicator)
     assert communicator._stream is None
 
 
+# ---- memory that torch's caching allocator keeps
+
+
+class Launching(pccl.Communicator):
+    """On a GPU each launch takes memory: these are refused, with these results, until one is left out (None)."""
+
+    def __init__(self, *refusals, awaited=0):
+        super().__init__("127.0.0.1:1")
+        self.refusals, self.awaited, self.launched = list(refusals), awaited, []
+
+    def all_reduce_async(self, send, recv, **how):
+        self.launched.append((send, recv, how))
+        if self.refusals and (result := self.refusals.pop(0)):
+            raise pccl.PCCLError(result, "pcclAllReduceAsync")
+        outcome = self.awaited == 0, self.awaited, pccl.ReduceInfo(2, 5, 6)
+        return types.SimpleNamespace(wait=lambda: outcome)
+
+
+@pytest.fixture
+def emptied(monkeypatch):
+    times = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: times.append(1))
+    return times
+
+
+def reduced_by(communicator):
+    tensor = cuda0(3)
+    traffic = Seat(communicator).reduce(tensor, ReduceOp.AVG, 7)
+    assert all(send is tensor and recv is tensor and how["tag"] == 7 for send, recv, how in communicator.launched)
+    return traffic
+
+
+def test_an_all_reduce_on_a_gpu_gets_what_torch_keeps(emptied):
+    assert reduced_by(Launching()) == Traffic(5, 6)
+    assert emptied == []
+    assert reduced_by(Launching(Result.INTERNAL_ERROR)) == Traffic(5, 6)
+    assert emptied == [1]
+    assert reduced_by(Launching(Result.INTERNAL_ERROR, Result.TOO_FEW_PEERS)) == Traffic()
+
+
+@pytest.mark.parametrize("then", [Result.INTERNAL_ERROR, Result.INVALID_USAGE])
+def test_a_gpu_that_goes_on_to_refuse_is_an_error(emptied, then):
+    """And no peer that has been removed, which would come back with the same GPU."""
+    communicator = Launching(Result.INTERNAL_ERROR, then)
+    with pytest.raises(pccl.PCCLError, match="INTERNAL_ERROR"):
+        reduced_by(communicator)
+    assert len(communicator.launched) == 2
+
+
+def test_an_all_reduce_that_has_begun_is_not_launched_again(emptied):
+    """What its tensor holds after an error of the GPU is nothing that others want."""
+    communicator = Launching(awaited=Result.INTERNAL_ERROR.value)
+    with pytest.raises(pccl.PCCLError, match="INTERNAL_ERROR"):
+        reduced_by(communicator)
+    assert (len(communicator.launched), emptied) == (1, [])
+    assert reduced_by(Launching(awaited=Result.RANK_CONNECTION_LOST.value)) is None
+
+
 # ---- NCCL inside a host
 
 
 def test_ranks_with_a_shard_of_their_own_have_no_local_communicator():
-    from pccl.torch._seat import Seat
-
     communicator = pccl.Communicator("127.0.0.1:1")
     seat = Seat(communicator)
     communicator._local = 0x1234
@@ -351,7 +421,7 @@ class OlderBackend:
 
 @pytest.fixture
 def nccl_group(monkeypatch):
-    """A process group whose collectives are noted, on a machine without a GPU."""
+    """A process group whose collectives are noted, on a machine without a GPU, and what is synchronized."""
 
     class Group:
         backend = NcclBackend()
@@ -365,6 +435,7 @@ def nccl_group(monkeypatch):
     reduced = []
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
     monkeypatch.setattr(torch, "zeros", lambda count, device: (count, device))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: reduced.append(("synchronize", device)))
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda group: 4)
     for collective in ("all_reduce", "reduce_scatter_tensor", "all_gather_into_tensor"):
         monkeypatch.setattr(
@@ -385,12 +456,14 @@ def test_attach_local_gives_the_communicator_of_the_group(nccl_group):
     pccl.torch.attach_local(Communicator(), nccl_group)
     assert attached == [0x1234]
     assert nccl_group.asked == [torch.device("cuda", 3)]
-    one, four = ((count, torch.device("cuda", 3)) for count in (1, 4))
-    assert nccl_group.reduced == [  # which makes it, and its connections
-        ("all_reduce", one, nccl_group),
-        ("reduce_scatter_tensor", one, four, nccl_group),
-        ("all_gather_into_tensor", four, one, nccl_group),
-    ]
+    gpu = torch.device("cuda", 3)
+    expected = []  # which makes it, and its connections
+    for count in (1, 64 << 18):  # a number, 64 MiB
+        one, four = (count, gpu), (4 * count, gpu)
+        expected.append(("all_reduce", one, nccl_group))
+        expected.append(("reduce_scatter_tensor", one, four, nccl_group))
+        expected.append(("all_gather_into_tensor", four, one, nccl_group))
+    assert nccl_group.reduced == [*expected, ("synchronize", gpu)]
 
 
 def test_attach_local_needs_a_backend_that_tells(nccl_group):

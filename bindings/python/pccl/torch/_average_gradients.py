@@ -46,7 +46,7 @@ class StepReport:
     retries: int = 0
     """All-reduces that were done again because a peer was lost."""
     reduce_s: float = 0.0
-    """Seconds of the all-reduce."""
+    """Seconds of the all-reduce; on a GPU also for what is left of the backward pass."""
     sync_s: float = 0.0
     """Seconds for admitting newcomers and handing over the state."""
     replaced: bool = False

@@ -38,6 +38,7 @@ from pccl.torch._outer_step import OuterStep
 from pccl.torch._quantization import name_of, quantization_options
 from pccl.torch._reduction import Averaging, InBackground
 from pccl.torch._seat import RemovedFromRun, Seat, Traffic
+from pccl.torch._side_streams import SideStreams
 
 _log = logging.getLogger("pccl")
 
@@ -56,9 +57,10 @@ class RoundReport:
     retries: int = 0
     """All-reduces that were done again because a peer was lost."""
     inner_s: float = 0.0
-    """Seconds of the application's inner steps."""
+    """Seconds of the application's inner steps; on a GPU until they are launched, which may be long before they are done."""
     reduce_s: float = 0.0
-    """Seconds that this peer waited for the all-reduce."""
+    """Seconds that this peer waited for the all-reduce; on a GPU, without ``overlap``, also for what is left of the inner
+    steps."""
     sync_s: float = 0.0
     """Seconds for admitting newcomers and synchronizing."""
     replaced: bool = False
@@ -104,8 +106,9 @@ class DiLoCo:
         rejoin: whether a peer that was removed from the run (it was frozen or cut off) comes back as a newcomer;
             otherwise `step` raises. So it does in a grid: the replica's other ranks work in step with this one.
         offload: what is kept and exchanged is in pinned host memory. Else it is on the GPU of the parameters: three times
-            their number in float32, with ``overlap`` five times, and once more for an all-reduce that a lost peer may fail. In
-            host memory anyway where libpccl is built without CUDA, or the parameters are on several devices. Peers may differ.
+            their number in float32, with ``overlap`` five times, and while an all-reduce is under way once more, since a lost
+            peer may fail it; with ``error_feedback`` another one for what is left over, and one more during the all-reduce.
+            In host memory anyway where libpccl is built without CUDA, or the parameters are on several devices. Peers may differ.
         checkpoint: a `state_dict` to go on from, for the first peers of a run; the others take over theirs.
         on_round: called with a `RoundReport` after each round.
 
@@ -154,6 +157,8 @@ class DiLoCo:
         self._spare = self._outer.new_change() if overlap else None  # measured while the other one is in flight
         self._seat = Seat(communicator, ranks_per_replica)
         self._averaging = Averaging(self._seat, self._change, options, error_feedback)
+        # Of all rounds: what has been in a stream is kept for it by torch's caching allocator.
+        self._side_streams = SideStreams([*self._change.parameters.long, *self._change.buffers.long] if overlap else [])
         kind = f"DiLoCo {outer_step} overlap={overlap} quantization={name_of(options)}"
         self._meeting = Meeting(self._seat, kind, min_peers, verify_every, rejoin, self._outer.shared_tensors)
         self._in_flight: Optional[InBackground] = None
@@ -273,7 +278,7 @@ class DiLoCo:
     def _launch_averaging(self) -> None:
         self._outer.hand_out(self._spare)
         self._change, self._spare = self._spare, self._change
-        self._in_flight = InBackground(self._seat, self._averaging, self._change)
+        self._in_flight = InBackground(self._seat, self._averaging, self._change, self._side_streams)
         self._in_flight.start()
 
     def _wait_for_averaging(self) -> bool:

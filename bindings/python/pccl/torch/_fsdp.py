@@ -9,6 +9,10 @@ from typing import Any
 from pccl._communicator import Communicator
 from pccl.torch._seat import complete_grid
 
+# float32 per rank. torch makes its communicators when they are used, and NCCL the connections of a collective when an algorithm
+# for messages of a size is: by then, since PCCL could not give up a wait for them. The second one is 64 MiB.
+_WARM_UP_COUNTS = (1, 1 << 24)
+
 
 def shard_communicator(address: str, replica: Any = None) -> Communicator:
     """A communicator for this rank's shard: its peer group is the rank within the replica, and the ranks of the replica
@@ -46,13 +50,13 @@ def attach_local(communicator: Communicator, group: Any = None) -> None:
     from torch import distributed
 
     device = torch.device("cuda", torch.cuda.current_device())
-    # torch makes its communicators when they are used, and NCCL the connections of each collective: by now, since PCCL could
-    # not give up a wait for them.
-    one = torch.zeros(1, device=device)
-    of_each = torch.zeros(distributed.get_world_size(group), device=device)
-    distributed.all_reduce(one, group=group)
-    distributed.reduce_scatter_tensor(one, of_each, group=group)
-    distributed.all_gather_into_tensor(of_each, one, group=group)
+    for count in _WARM_UP_COUNTS:
+        one = torch.zeros(count, device=device)
+        of_each = torch.zeros(count * distributed.get_world_size(group), device=device)
+        distributed.all_reduce(one, group=group)
+        distributed.reduce_scatter_tensor(one, of_each, group=group)
+        distributed.all_gather_into_tensor(of_each, one, group=group)
+    torch.cuda.synchronize(device)  # connected, not only asked for
     backend = (distributed.group.WORLD if group is None else group)._get_backend(device)
     pointer = getattr(backend, "_comm_ptr", None)
     if pointer is None:

@@ -9,6 +9,8 @@ import torch
 
 from pccl._errors import require
 
+_SLICE = 1 << 22  # elements: what is in between takes 16 MB in float32, however large the model
+
 
 @dataclasses.dataclass(frozen=True)
 class OuterStep:
@@ -29,13 +31,17 @@ class OuterStep:
             require(is_number and math.isfinite(value), f"outer_{name} is {value!r}")
 
     def apply(self, parameters: torch.Tensor, velocity: torch.Tensor, gradient: torch.Tensor) -> None:
-        """Changes all three; the gradient is scratch afterwards.
+        """Changes all three, which are flat; the gradient is scratch afterwards.
 
         Each line rounds each element once, so CPUs and GPUs agree on every bit. A fused multiply-add, which some have and
         others do not, would round differently. So no ``alpha`` and no addcmul_: CUDA's add computes self + alpha other
         in one rounding, which is exact for the 1 and -1 of add_ and sub_ here, and for no other number. And no division by
         a number: on CUDA that is a product with its reciprocal. (NaN is the exception: GPUs have one, CPUs keep which.)
         """
+        for slices in zip(parameters.split(_SLICE), velocity.split(_SLICE), gradient.split(_SLICE)):
+            self._apply(*slices)
+
+    def _apply(self, parameters: torch.Tensor, velocity: torch.Tensor, gradient: torch.Tensor) -> None:
         velocity.mul_(self.momentum)
         velocity.add_(gradient)
         if self.nesterov:

@@ -25,8 +25,6 @@ class Averaging:
         self._seat = seat
         self._quantization = quantization
         self._feedbacks = [ErrorFeedback(flat.numel()) if feedback else None for flat in like.parameters.long]
-        self.streams = SideStreams([*like.parameters.long, *like.buffers.long])
-        """For an averaging on a thread of its own."""
 
     def of_all(self, change: Change) -> Traffic:
         """Every peer counts alike."""
@@ -70,8 +68,9 @@ class InBackground:
     waits for it puts into its own then.
     """
 
-    def __init__(self, seat: Seat, averaging: Averaging, change: Change) -> None:
+    def __init__(self, seat: Seat, averaging: Averaging, change: Change, streams: SideStreams) -> None:
         self._seat = seat
+        self._streams = streams
         self._averaging = averaging
         self._change = change
         self._outcome: Optional[tuple[Traffic, bool]] = None
@@ -80,12 +79,12 @@ class InBackground:
         self._thread = threading.Thread(target=self._run, name="pccl-averaging", daemon=True)
 
     def start(self) -> None:
-        self._averaging.streams.follow()
+        self._streams.follow()
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            with torch.no_grad(), self._averaging.streams.entered():
+            with torch.no_grad(), self._streams.entered():
                 traffic = self._averaging.of_those_with_weight(self._change)
             self._outcome = traffic, self._seat.peers_pending()
         except BaseException as error:  # handed over
@@ -93,7 +92,7 @@ class InBackground:
 
     def wait(self) -> tuple[Traffic, bool]:
         self._thread.join()
-        self._averaging.streams.lead()
+        self._streams.lead()
         if self._error is not None:
             raise self._error
         return self._outcome
@@ -103,4 +102,4 @@ class InBackground:
         self._seat.communicator.close()
         if self._thread.ident is not None:
             self._thread.join()
-        self._averaging.streams.lead()
+        self._streams.lead()

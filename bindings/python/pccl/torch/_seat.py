@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 
-from pccl._communicator import Communicator, ErrorFeedback
+from pccl._communicator import Communicator, ErrorFeedback, ReduceInfo
 from pccl._descriptors import QuantizationOptions
 from pccl._enums import Attribute, ReduceOp
 from pccl._errors import PCCLError, Result, require, require_whole
@@ -54,7 +54,7 @@ class Seat:
 
     def __init__(self, communicator: Communicator, ranks_per_replica: int = 1) -> None:
         require_whole(ranks_per_replica, "ranks_per_replica", 1)
-        _require_flat(communicator)
+        _require_no_local_communicator(communicator)
         self.communicator = communicator
         communicator.set_stream()  # torch's current one: that is where the tensors are written
         self.ranks_per_replica = ranks_per_replica
@@ -129,11 +129,11 @@ class Seat:
     ) -> Optional[Traffic]:
         """In place. None: a peer was lost, on all that remain alike; the values are as they were. A peer that is alone
         has the result already."""
-        _require_flat(self.communicator)  # it may have been attached meanwhile
+        _require_no_local_communicator(self.communicator)  # it may have been attached meanwhile
         try:
             with _removals():
-                info = self.communicator.all_reduce(
-                    values, values, op=op, tag=tag, quantization_options=quantization, error_feedback=feedback
+                info = _all_reduce(
+                    self.communicator, values, op=op, tag=tag, quantization_options=quantization, error_feedback=feedback
                 )
         except PCCLError as error:
             if error.result is Result.TOO_FEW_PEERS:
@@ -169,9 +169,29 @@ def complete_grid(communicator: Communicator, ranks_per_replica: int) -> None:
         communicator.update_topology()
 
 
-def _require_flat(communicator: Communicator) -> None:
+def _all_reduce(communicator: Communicator, values: torch.Tensor, **how: Any) -> ReduceInfo:
+    """In place. On a GPU, where the op takes memory for the way back, that of torch's caching allocator is free again if need
+    be: a launch that fails has changed nothing, so there it is done apart from the wait."""
+    if values.device.type != "cuda":
+        return communicator.all_reduce(values, values, **how)
+    try:
+        handle = communicator.all_reduce_async(values, values, **how)
+    except PCCLError as error:
+        if error.result is not Result.INTERNAL_ERROR:
+            raise
+        torch.cuda.empty_cache()
+        try:
+            handle = communicator.all_reduce_async(values, values, **how)
+        except PCCLError as again:  # a GPU that has failed has cost the seat, and it would fail in another one
+            raise error if again.result in _REMOVED else again
+    _, status, info = handle.wait()
+    communicator._check(status, "pcclAwaitAsyncReduce")
+    return info
+
+
+def _require_no_local_communicator(communicator: Communicator) -> None:
     require(
-        communicator._local is None,
+        not communicator.has_local(),
         "the communicator has a local one (attach_local): its all-reduces add up one tensor over all ranks of a host, and here "
         "every rank has a shard of its own",
     )

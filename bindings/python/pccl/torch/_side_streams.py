@@ -29,6 +29,8 @@ class SideStreams:
         """This thread uses them."""
         with contextlib.ExitStack() as stack:
             for stream in self._streams:
+                # A new thread is on GPU 0, where torch would set a stream back at the end: a context there takes memory.
+                stack.enter_context(torch.cuda.device(stream.device))
                 stack.enter_context(torch.cuda.stream(stream))
             yield
 

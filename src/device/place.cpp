@@ -43,6 +43,12 @@ using PointerGetAttribute = int (*)(void* value, int attribute, std::uintptr_t p
 constexpr int memory_type_attribute = 2, is_managed_attribute = 8, ordinal_attribute = 9;
 constexpr unsigned device_memory = 2;
 
+// Of work that has failed before: the driver answers nothing any more. What it would have said is
+// not known; to the CPU the memory may be out of reach. Other errors: CUDA knows nothing of it.
+bool tells_of_a_failure(int error) {
+  return error >= 700 && error < 800;
+}
+
 // How many libraries this process has ever loaded.
 std::uint64_t loads() {
   std::uint64_t count = 0;
@@ -76,8 +82,8 @@ Location driver_location_of(const void* at) {
   const auto address = reinterpret_cast<std::uintptr_t>(at);
   unsigned type = 0, managed = 0;
   int gpu = 0;
-  // An error: memory that CUDA knows nothing of.
-  if (ask(&type, memory_type_attribute, address) != 0) return {};
+  if (const int error = ask(&type, memory_type_attribute, address); error != 0)
+    return tells_of_a_failure(error) ? Location{Place::cuda, 0} : Location{};
   const bool is_managed = ask(&managed, is_managed_attribute, address) == 0 && managed != 0;
   if (type != device_memory && !is_managed) return {};
   if (ask(&gpu, ordinal_attribute, address) != 0) gpu = 0;

@@ -20,8 +20,8 @@ struct Location {
 std::string name_of(const Location& location);  // "memory of GPU 3"
 
 // Of the byte at an address, as CUDA's driver tells. A process that has not loaded the driver has
-// no memory of a GPU: then, and without any CUDA at all, the answer is quick and the host. Any
-// thread.
+// no memory of a GPU: then, and without any CUDA at all, the answer is quick and the host. Once a
+// GPU has failed all memory may count as a GPU's, the use of which fails with a reason. Any thread.
 Location driver_location_of(const void* at);
 
 }  // namespace pccl::device

@@ -10,6 +10,7 @@ struct Stretch {
   bool has(std::uintptr_t at) const { return at >= begin && at < end; }
 };
 Stretch on_a_gpu, managed, pinned;
+int failure = 0;
 
 Stretch stretch(const void* begin, std::size_t bytes) {
   const auto at = reinterpret_cast<std::uintptr_t>(begin);
@@ -30,8 +31,13 @@ __attribute__((visibility("default"))) void fakePinned(const void* begin, std::s
   pinned = stretch(begin, bytes);
 }
 
+__attribute__((visibility("default"))) void fakeFailure(int error) {
+  failure = error;
+}
+
 __attribute__((visibility("default"))) int cuPointerGetAttribute(void* value, int attribute,
                                                                  std::uintptr_t at) {
+  if (failure != 0) return failure;
   if (!on_a_gpu.has(at) && !managed.has(at) && !pinned.has(at)) return 1;  // invalid value
   if (attribute == 2) {
     *static_cast<unsigned*>(value) = pinned.has(at) ? 1 : 2;

@@ -15,13 +15,14 @@ class LoadedDriver {
   void gpu_memory(const void* at, std::size_t bytes) { say("fakeGpuMemory", at, bytes); }
   void managed(const void* at, std::size_t bytes) { say("fakeManaged", at, bytes); }
   void pinned(const void* at, std::size_t bytes) { say("fakePinned", at, bytes); }
+  void fail(int error) { say("fakeFailure", error); }  // to everybody who asks; 0: no more
 
  private:
-  void say(const char* function, const void* at, std::size_t bytes) {
-    using Function = void (*)(const void*, std::size_t);
-    const auto call = reinterpret_cast<Function>(dlsym(library_, function));
+  template <typename... Arguments>
+  void say(const char* function, Arguments... arguments) {
+    const auto call = reinterpret_cast<void (*)(Arguments...)>(dlsym(library_, function));
     ASSERT_NE(call, nullptr);
-    call(at, bytes);
+    call(arguments...);
   }
 
   void* library_ = dlopen(FAKE_CUDA, RTLD_LAZY);

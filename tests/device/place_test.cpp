@@ -35,5 +35,20 @@ TEST(Place, IsWhatALaterDriverSays) {
   EXPECT_EQ(place_of(plain.data()), Place::host);
 }
 
+// The CPU must not be sent to what may be memory of a GPU.
+TEST(Place, IsNotTheHostForADriverThatNoLongerTells) {
+  const std::vector<char> somewhere(100);
+  pccl_test::LoadedDriver driver;
+  for (const int error : {700, 719}) {  // an illegal address, a launch that has failed
+    driver.fail(error);
+    EXPECT_EQ(place_of(somewhere.data()), Place::cuda);
+  }
+  for (const int error : {1, 3, 4, 201}) {  // no such memory, no driver, no driver any more, no GPU
+    driver.fail(error);
+    EXPECT_EQ(place_of(somewhere.data()), Place::host);
+  }
+  driver.fail(0);
+}
+
 }  // namespace
 }  // namespace pccl::device

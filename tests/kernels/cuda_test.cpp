@@ -1,5 +1,5 @@
 // The kernels of a GPU give the bits of `scalar`: on a GPU where there is one, and everywhere on
-// the CPU, thread after thread.
+// the CPU, their bodies thread after thread, and (PCCL_TEST_SIMT) launched on fibers.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -26,7 +26,9 @@ class Cuda : public testing::Test {
   }
 };
 
-#if defined(PCCL_TEST_CUDA)
+#if defined(PCCL_TEST_SIMT)
+using Runners = testing::Types<DeviceRunner>;
+#elif defined(PCCL_TEST_CUDA)
 using Runners = testing::Types<HostRunner, DeviceRunner>;
 #else
 using Runners = testing::Types<HostRunner>;
@@ -34,7 +36,12 @@ using Runners = testing::Types<HostRunner>;
 struct RunnerNames {
   template <typename Runner>
   static std::string GetName(int) {
-    return std::is_same_v<Runner, HostRunner> ? "OnTheCpu" : "OnAGpu";
+    if (std::is_same_v<Runner, HostRunner>) return "OnTheCpu";
+#if defined(PCCL_TEST_SIMT)
+    return "OnFibers";
+#else
+    return "OnAGpu";
+#endif
   }
 };
 TYPED_TEST_SUITE(Cuda, Runners, RunnerNames);

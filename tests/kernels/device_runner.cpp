@@ -1,6 +1,7 @@
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 
 #define XXH_INLINE_ALL  // for the secret
@@ -25,7 +26,7 @@ class OnDevice {
  public:
   OnDevice(const void* data, std::size_t bytes, std::size_t shift = 0)
       : bytes_(bytes), shift_(shift) {
-    expect_done(cudaMalloc(&memory_, bytes + shift + 1));
+    expect_done(cudaMalloc(&memory_, shift + std::max<std::size_t>(bytes, 1)));
     if (bytes > 0) expect_done(cudaMemcpy(at(), data, bytes, cudaMemcpyHostToDevice));
   }
   explicit OnDevice(const Bytes& data, std::size_t shift = 0)

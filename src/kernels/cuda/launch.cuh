@@ -27,8 +27,8 @@ int launch(void (*kernel)(Parameters...), unsigned blocks, std::size_t shared_by
   return std::apply(
       [&](Parameters&... value) -> int {
         void* places[] = {&value...};
-        return cudaLaunchKernel(reinterpret_cast<const void*>(kernel), dim3(blocks),
-                                dim3(threads_of_block), places, shared_bytes, stream);
+        return cudaLaunchKernel(kernel, dim3(blocks), dim3(threads_of_block), places, shared_bytes,
+                                stream);
       },
       values);
 }
@@ -38,7 +38,7 @@ int launch(void (*kernel)(Parameters...), unsigned blocks, std::size_t shared_by
 template <typename... Parameters>
 int load(void (*kernel)(Parameters...)) {
   cudaFuncAttributes unused;
-  return cudaFuncGetAttributes(&unused, reinterpret_cast<const void*>(kernel));
+  return cudaFuncGetAttributes(&unused, kernel);
 }
 
 }  // namespace pccl::kernels::cuda

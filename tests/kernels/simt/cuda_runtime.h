@@ -1,0 +1,94 @@
+// Stands in for CUDA's own header, so that an ordinary compiler compiles kernels as they are:
+// launched, they run on simt::Machine, and memory of the GPU is the heap's.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+
+#include "machine.hpp"
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+#define __shared__ thread_local  // blocks run one after another; `extern` is allowed before it
+
+using dim3_index = pccl_test::simt::Index;
+inline const dim3_index& threadIdx = pccl_test::simt::thread_index;
+inline const dim3_index& blockIdx = pccl_test::simt::block_index;
+inline const dim3_index& blockDim = pccl_test::simt::block_size;
+inline const dim3_index& gridDim = pccl_test::simt::grid_size;
+
+struct dim3 {
+  unsigned x, y = 1, z = 1;
+  explicit dim3(unsigned width) : x(width) {}
+};
+
+// ---- in a kernel
+
+inline void __syncthreads(std::source_location where = std::source_location::current()) {
+  pccl_test::simt::Machine::the().sync_threads(where);
+}
+inline void __syncwarp(unsigned mask = ~0u,
+                       std::source_location where = std::source_location::current()) {
+  pccl_test::simt::Machine::the().sync_warp(mask, where);
+}
+template <typename T>
+T __shfl_sync(unsigned mask, T value, int lane,
+              std::source_location where = std::source_location::current()) {
+  static_assert(std::is_arithmetic_v<T> && sizeof(T) >= 4);  // what CUDA has
+  std::uint64_t bits = 0;
+  std::memcpy(&bits, &value, sizeof value);
+  bits = pccl_test::simt::Machine::the().shuffle(mask, bits, static_cast<unsigned>(lane), where);
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+template <typename T>
+T __shfl_xor_sync(unsigned mask, T value, unsigned distance,
+                  std::source_location where = std::source_location::current()) {
+  const unsigned lane = threadIdx.x % pccl_test::simt::warp_threads;
+  return __shfl_sync(mask, value, static_cast<int>(lane ^ distance), where);
+}
+
+// ---- on the host
+
+enum cudaError_t { cudaSuccess, cudaErrorInvalidValue, cudaErrorLaunchFailure = 719 };
+enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2 };
+struct cudaFuncAttributes {};
+using cudaStream_t = struct CUstream_st*;
+
+// The blocks are fewer than asked for: a kernel goes through what there is by itself, and a test of
+// few elements so sees it go on.
+template <typename... Parameters>
+cudaError_t cudaLaunchKernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, void** arguments,
+                             std::size_t shared_bytes, cudaStream_t) {
+  static std::uint64_t launches = 0;
+  const std::uint64_t seed = ++launches;
+  const auto call = [&]<std::size_t... i>(std::index_sequence<i...>) {
+    kernel(*static_cast<Parameters*>(arguments[i])...);
+  };
+  const unsigned blocks = grid.x < 3 ? grid.x : 2 + seed % 2;
+  const std::string wrong = pccl_test::simt::Machine::the().run(
+      blocks, block.x, shared_bytes, seed,
+      [&] { call(std::make_index_sequence<sizeof...(Parameters)>{}); });
+  if (wrong.empty()) return cudaSuccess;
+  ADD_FAILURE() << wrong;
+  return cudaErrorLaunchFailure;
+}
+template <typename... Parameters>
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes*, void (*kernel)(Parameters...)) {
+  return kernel != nullptr ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+cudaError_t cudaMalloc(void** memory, std::size_t bytes);
+cudaError_t cudaFree(void* memory);
+cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind);
+cudaError_t cudaDeviceSynchronize();
+cudaError_t cudaGetDeviceCount(int* count);
+const char* cudaGetErrorString(cudaError_t error);

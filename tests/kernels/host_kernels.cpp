@@ -1,9 +1,9 @@
 #include "host_kernels.hpp"
 
-#include <vector>
+#include <array>
 
 #include "kernels/cuda/digest_body.hpp"
-#include "kernels/cuda/quantize_body.hpp"
+#include "kernels/cuda/lanes_body.hpp"
 #include "kernels/cuda/reduce_body.hpp"
 
 namespace pccl::kernels::on_host {
@@ -22,6 +22,18 @@ struct HostTeam {
     cuda::Scan<Bits> of_threads[threads], all;
     each(count, [&](std::size_t i) { of_threads[i % threads].see(f(i)); });
     for (const cuda::Scan<Bits>& scan : of_threads) all.unite(scan);
+    return all.extremes();
+  }
+  template <typename L>
+  using Lanes = std::array<L, cuda::warp_threads>;
+  template <typename L, typename F>
+  void each_lane(Lanes<L>& lanes, F f) {
+    for (unsigned i = cuda::warp_threads; i-- > 0;) f(lanes[i], i);
+  }
+  template <typename L>
+  Extremes extremes_of(Lanes<L>& lanes) {
+    auto all = lanes[0].scan();
+    for (L& lane : lanes) all.unite(lane.scan());
     return all.extremes();
   }
 };
@@ -59,18 +71,10 @@ void with_coder(DataType type, Code code, F f) {
   });
 }
 
-std::size_t blocks(std::size_t count, std::size_t block_elements) {
-  return (count + block_elements - 1) / block_elements;
-}
-
-bool aligned(const void* at) {
-  return reinterpret_cast<std::uintptr_t>(at) % 16 == 0;
-}
-
 }  // namespace
 
 void reduce(RedOp op, DataType type, void* out, const void* a, const void* b, std::size_t count) {
-  const bool vectors = aligned(out) && aligned(a) && aligned(b);
+  const bool vectors = cuda::are_vectors(out, a, b);
   cuda::with_type(type, [&]<DataType t>() {
     cuda::with_op(op, [&]<RedOp o>() {
       for (std::size_t thread = 0; thread < threads; ++thread)
@@ -92,18 +96,20 @@ void finalize(RedOp op, DataType type, void* data, std::size_t count, std::uint3
 
 void quantize(DataType type, Code code, const cuda::QuantizeStep& step) {
   with_coder(type, code, [&]<DataType t, Code c>() {
-    std::vector<typename cuda::BlockCoder<t, c>::Real> meant(step.block_elements);
     HostTeam team;
-    for (std::size_t block = 0; block < blocks(step.count, step.block_elements); ++block)
-      cuda::quantize_block<t, c>(team, step, block, meant.data());
+    for (std::size_t block = 0; block < cuda::block_count(step.count, step.block_elements); ++block)
+      if (step.in.codes != nullptr)
+        cuda::quantize_any<t, c, true>(team, step, block);
+      else
+        cuda::quantize_any<t, c, false>(team, step, block);
   });
 }
 
 void dequantize(DataType type, Code code, const cuda::DequantizeStep& step) {
   with_coder(type, code, [&]<DataType t, Code c>() {
     HostTeam team;
-    for (std::size_t block = 0; block < blocks(step.count, step.block_elements); ++block)
-      cuda::dequantize_block<t, c>(team, step, block);
+    for (std::size_t block = 0; block < cuda::block_count(step.count, step.block_elements); ++block)
+      cuda::dequantize_any<t, c>(team, step, block);
   });
 }
 

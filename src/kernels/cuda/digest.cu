@@ -54,8 +54,8 @@ int digest(const DigestJob* jobs, std::size_t count, std::uint8_t* octets, const
            Stream stream) {
   if (count == 0) return 0;
   constexpr unsigned teams = threads_of_block / digest_threads;
-  return launch(digest_kernel, blocks_for(count / teams + 1), 0, stream, jobs, count, octets,
-                secret);
+  return launch(digest_kernel, blocks_for(count / teams + 1), threads_of_block, stream, jobs, count,
+                octets, secret);
 }
 
 }  // namespace pccl::kernels::cuda

@@ -16,6 +16,13 @@ struct alignas(vector_bytes) Vector {
   Stored lanes[count];
 };
 
+inline bool are_vectors(const void* out, const void* a, const void* b) {
+  const auto is_aligned = [](const void* at) {
+    return reinterpret_cast<std::uintptr_t>(at) % vector_bytes == 0;
+  };
+  return is_aligned(out) && is_aligned(a) && is_aligned(b);
+}
+
 template <DataType type, RedOp op, bool vectors>
 PCCL_ANYWHERE inline void reduce_part(void* out_data, const void* a_data, const void* b_data,
                                       std::size_t count, std::size_t thread, std::size_t threads) {

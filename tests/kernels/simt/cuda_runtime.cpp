@@ -71,10 +71,3 @@ cudaError_t cudaGetDeviceCount(int* count) {
 const char* cudaGetErrorString(cudaError_t error) {
   return error == cudaSuccess ? "no error" : "a launch that went wrong, or could not be";
 }
-double hack_f() {
-  static volatile double x = 1;
-  return x;
-}
-namespace pccl::kernels::cuda {
-thread_local double memory[4096] = {hack_f()};
-}

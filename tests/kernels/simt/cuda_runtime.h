@@ -17,7 +17,7 @@
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
-#define __shared__ thread_local  // blocks run one after another; `extern` is allowed before it
+#define __shared__ static  // blocks run one after another
 
 using dim3_index = pccl_test::simt::Index;
 inline const dim3_index& threadIdx = pccl_test::simt::thread_index;

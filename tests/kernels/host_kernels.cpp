@@ -40,19 +40,25 @@ struct HostTeam {
 
 class HostDigestTeam {
  public:
-  void begin() {
+  explicit HostDigestTeam(const std::byte* secret) : secret_(secret) {
     for (unsigned word = 0; word < D::words; ++word) accumulators_[word] = D::begun(word);
   }
-  void add(const std::byte* input, std::size_t stripes, const std::byte* secret) {
-    for (unsigned thread = 0; thread < cuda::digest_threads; ++thread) {
-      const D::Part part = D::part(input, stripes, secret, thread);
-      accumulators_[thread % D::words] += part.product;
-      accumulators_[(thread % D::words) ^ 1] += part.word;
+  void add_blocks(const std::byte* input, std::uint64_t blocks) {
+    for (; blocks > 0; --blocks, input += D::block_bytes) {
+      add([&](unsigned thread) {
+        return D::part_of_block(D::words_at(input, thread), D::keys_at(secret_, thread));
+      });
+      for (unsigned word = 0; word < D::words; ++word)
+        accumulators_[word] = D::scrambled(accumulators_[word], D::scramble_key_at(secret_, word));
     }
   }
-  void scramble(const std::byte* secret) {
-    for (unsigned word = 0; word < D::words; ++word)
-      accumulators_[word] = D::scrambled(accumulators_[word], word, secret);
+  void add_stripes(const std::byte* block, std::size_t stripes) {
+    add([&](unsigned thread) {
+      return D::part_of_stripes(block, stripes, D::keys_at(secret_, thread), thread);
+    });
+  }
+  void add_stripe(const std::byte* input, const std::byte* secret) {
+    add([&](unsigned thread) { return D::part_of_stripe(input, secret, thread); });
   }
   void finish(std::uint64_t bytes, const std::byte* secret, std::uint8_t* octets) {
     D::finish(accumulators_, bytes, secret, octets);
@@ -60,6 +66,17 @@ class HostDigestTeam {
 
  private:
   using D = cuda::LongDigest;
+
+  template <typename F>
+  void add(F part_of) {
+    for (unsigned thread = 0; thread < cuda::warp_threads; ++thread) {
+      const D::Part part = part_of(thread);
+      accumulators_[thread % D::words] += part.product;
+      accumulators_[(thread % D::words) ^ 1] += part.word;
+    }
+  }
+
+  const std::byte* secret_;
   std::uint64_t accumulators_[D::words] = {};
 };
 
@@ -116,8 +133,8 @@ void dequantize(DataType type, Code code, const cuda::DequantizeStep& step) {
 void digest(const cuda::DigestJob* jobs, std::size_t count, std::uint8_t* octets,
             const std::byte* secret) {
   for (std::size_t job = 0; job < count; ++job) {
-    HostDigestTeam team;
-    cuda::digest_block(team, jobs[job].input, jobs[job].bytes, secret, octets + 16 * job);
+    HostDigestTeam team(secret);
+    cuda::digest_job(team, jobs[job].input, jobs[job].bytes, secret, octets + 16 * job);
   }
 }
 

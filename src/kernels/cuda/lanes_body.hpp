@@ -85,7 +85,7 @@ struct CodeWord {
 
  private:
   static constexpr unsigned shift(unsigned row, unsigned i) {
-    return i % slots_of_unit * slot_bits + row * B::bits;
+    return i % slots_of_unit * slot_bits + row * unsigned{B::bits};
   }
 };
 

@@ -10,7 +10,7 @@ namespace pccl::kernels::cuda {
 
 // Its warps take a block of the tensor each.
 template <DataType type, Code code, bool has_come>
-__global__ void __launch_bounds__(threads_of_warps)
+__global__ void __launch_bounds__(threads_of_warps, 1)
     quantize_kernel(QuantizeStep step, std::size_t blocks) {
   Warp warp;
   for (std::size_t block = first_of_warp(); block < blocks; block += stride_of_warps())
@@ -18,7 +18,7 @@ __global__ void __launch_bounds__(threads_of_warps)
 }
 
 template <DataType type, Code code>
-__global__ void __launch_bounds__(threads_of_warps)
+__global__ void __launch_bounds__(threads_of_warps, 1)
     dequantize_kernel(DequantizeStep step, std::size_t blocks) {
   Warp warp;
   for (std::size_t block = first_of_warp(); block < blocks; block += stride_of_warps())

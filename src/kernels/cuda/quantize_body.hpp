@@ -70,7 +70,7 @@ struct BlockCoder {
     const auto factor = static_cast<Real>(step.op == RedOp::avg ? step.world_size : 1);
     return static_cast<float>((meant - decoded) * factor);
   }
-  static constexpr bool is_noted(float lost) { return in_grid::is_finite(lost); }
+  static constexpr bool is_noted(float lost) { return lost - lost == 0; }  // finite
 };
 
 // Where block `index` lies: its elements from `first` on.

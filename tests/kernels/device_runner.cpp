@@ -82,10 +82,12 @@ QuantizedBytes DeviceRunner::quantize(const StepCase& step) {
   const Quantization& q = step.quantization;
   const std::size_t count = step.values->size() / size_of(q.type);
   QuantizedBytes out = step.in != nullptr ? *step.in : QuantizedBytes(Quantizer(q), count);
-  const OnDevice codes(out.codes), ranges(out.ranges), values(*step.values);
+  const OnDevice codes(out.codes, step.shift.code_bytes), ranges(out.ranges),
+      values(*step.values, step.shift.elements * size_of(q.type));
   std::unique_ptr<OnDevice> residual;
   if (step.residual != nullptr)
-    residual = std::make_unique<OnDevice>(step.residual->data(), count * sizeof(float));
+    residual = std::make_unique<OnDevice>(step.residual->data(), count * sizeof(float),
+                                          step.shift.elements * sizeof(float));
   const cuda::Codes place{codes.at(), ranges.at()};
   expect_done(cuda::quantize(
       q.type, q.code,
@@ -105,8 +107,10 @@ QuantizedBytes DeviceRunner::quantize(const StepCase& step) {
   return out;
 }
 
-Bytes DeviceRunner::dequantize(const Quantization& q, const QuantizedBytes& in, std::size_t count) {
-  const OnDevice codes(in.codes), ranges(in.ranges), out{Bytes(count * size_of(q.type))};
+Bytes DeviceRunner::dequantize(const Quantization& q, const QuantizedBytes& in, std::size_t count,
+                               Shift shift) {
+  const OnDevice codes(in.codes, shift.code_bytes), ranges(in.ranges),
+      out(Bytes(count * size_of(q.type)), shift.elements * size_of(q.type));
   expect_done(cuda::dequantize(
       q.type, q.code, {out.at(), {codes.at(), ranges.at()}, count, q.block_elements, q.levels},
       nullptr));

@@ -12,6 +12,10 @@
 #include <type_traits>
 #include <utility>
 
+#if defined(__CUDACC__)
+#include <cuda_fp16.h>
+#endif
+
 #include "base/dtype.hpp"
 #include "kernels/cuda/anywhere.hpp"
 #include "kernels/grid.hpp"
@@ -70,11 +74,19 @@ struct PlainFormat {
   static constexpr Value load(Stored stored) { return stored; }
   static constexpr Stored store(Value value) { return settled(value); }
 };
+// A GPU's own conversions round alike; of NaN they make another one.
 struct Float16Format {
   using Stored = std::uint16_t;
   using Value = float;
+#if defined(__CUDA_ARCH__)
+  static __device__ Value load(Stored stored) { return __half2float(__ushort_as_half(stored)); }
+  static __device__ Stored store(Value value) {
+    return value == value ? __half_as_ushort(__float2half_rn(value)) : float16_nan.bits;
+  }
+#else
   static constexpr Value load(Stored stored) { return widen(Float16{stored}); }
   static constexpr Stored store(Value value) { return narrow_to_float16(value).bits; }
+#endif
 };
 struct BFloat16Format {
   using Stored = std::uint16_t;

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <tuple>
 
 #include "kernels/cuda/anywhere.hpp"
 
@@ -28,13 +27,11 @@ inline unsigned blocks_for(std::size_t pieces) {
 template <typename... Parameters, typename... Arguments>
 int launch(void (*kernel)(Parameters...), unsigned blocks, unsigned threads, cudaStream_t stream,
            const Arguments&... arguments) {
-  std::tuple<Parameters...> values(arguments...);
-  return std::apply(
-      [&](Parameters&... value) -> int {
-        void* places[] = {&value...};
-        return cudaLaunchKernel(kernel, dim3(blocks), dim3(threads), places, 0, stream);
-      },
-      values);
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(blocks);
+  config.blockDim = dim3(threads);
+  config.stream = stream;
+  return cudaLaunchKernelEx(&config, kernel, arguments...);
 }
 
 // A kernel whose warps take one of `pieces` after the other: from first_of_warp() on.

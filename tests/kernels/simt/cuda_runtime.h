@@ -4,11 +4,9 @@
 
 #include <gtest/gtest.h>
 
-#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
-#include <utility>
 
 #include "machine.hpp"
 
@@ -27,7 +25,7 @@ inline const dim3_index& gridDim = pccl_test::simt::grid_size;
 
 struct dim3 {
   unsigned x, y = 1, z = 1;
-  explicit dim3(unsigned width) : x(width) {}
+  explicit dim3(unsigned width = 1) : x(width) {}
 };
 
 // ---- in a kernel
@@ -62,21 +60,22 @@ enum cudaError_t { cudaSuccess, cudaErrorInvalidValue, cudaErrorLaunchFailure = 
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2 };
 struct cudaFuncAttributes {};
 using cudaStream_t = struct CUstream_st*;
+struct cudaLaunchConfig_t {
+  dim3 gridDim, blockDim;
+  std::size_t dynamicSmemBytes = 0;
+  cudaStream_t stream = nullptr;
+};
 
 // The blocks are fewer than asked for: a kernel goes through what there is by itself, and a test of
 // few elements so sees it go on.
-template <typename... Parameters>
-cudaError_t cudaLaunchKernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, void** arguments,
-                             std::size_t shared_bytes, cudaStream_t) {
+template <typename... Parameters, typename... Arguments>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
+                               const Arguments&... arguments) {
   static std::uint64_t launches = 0;
   const std::uint64_t seed = ++launches;
-  const auto call = [&]<std::size_t... i>(std::index_sequence<i...>) {
-    kernel(*static_cast<Parameters*>(arguments[i])...);
-  };
-  const unsigned blocks = grid.x < 3 ? grid.x : 2 + seed % 2;
+  const unsigned asked = config->gridDim.x, blocks = asked < 3 ? asked : 2 + seed % 2;
   const std::string wrong = pccl_test::simt::Machine::the().run(
-      blocks, block.x, shared_bytes, seed,
-      [&] { call(std::make_index_sequence<sizeof...(Parameters)>{}); });
+      blocks, config->blockDim.x, config->dynamicSmemBytes, seed, [&] { kernel(arguments...); });
   if (wrong.empty()) return cudaSuccess;
   ADD_FAILURE() << wrong;
   return cudaErrorLaunchFailure;

@@ -89,6 +89,10 @@ struct CodeWord {
   }
 };
 
+// Codes that are no narrower than the elements save nothing: no code of their own for them.
+template <DataType type, Code code>
+inline constexpr bool worth_lanes = bits_of(code) < 8 * size_of(type);
+
 // All blocks of `step` that are whole are for lanes.
 template <DataType type, Code code>
 PCCL_ANYWHERE inline bool for_lanes(const Codes& codes, std::size_t block_elements) {
@@ -286,20 +290,20 @@ PCCL_ANYWHERE inline void dequantize_by_lanes(Team& team, const DequantizeStep& 
 template <DataType type, Code code, bool has_come, typename Team>
 PCCL_ANYWHERE inline void quantize_any(Team& team, const QuantizeStep& step, std::size_t block) {
   const BlockPlace place = block_place(block, step.count, step.block_elements);
-  if (place.count == lanes_block_elements && for_lanes<type, code>(step))
-    quantize_by_lanes<type, code, has_come>(team, step, place);
-  else
-    quantize_block<type, code, has_come>(team, step, place);
+  if constexpr (worth_lanes<type, code>)
+    if (place.count == lanes_block_elements && for_lanes<type, code>(step))
+      return quantize_by_lanes<type, code, has_come>(team, step, place);
+  quantize_block<type, code, has_come>(team, step, place);
 }
 
 template <DataType type, Code code, typename Team>
 PCCL_ANYWHERE inline void dequantize_any(Team& team, const DequantizeStep& step,
                                          std::size_t block) {
   const BlockPlace place = block_place(block, step.count, step.block_elements);
-  if (place.count == lanes_block_elements && for_lanes<type, code>(step))
-    dequantize_by_lanes<type, code>(team, step, place);
-  else
-    dequantize_block<type, code>(team, step, place);
+  if constexpr (worth_lanes<type, code>)
+    if (place.count == lanes_block_elements && for_lanes<type, code>(step))
+      return dequantize_by_lanes<type, code>(team, step, place);
+  dequantize_block<type, code>(team, step, place);
 }
 
 }  // namespace pccl::kernels::cuda

@@ -9,10 +9,13 @@
 
 namespace pccl::kernels::cuda {
 
+// Its loops are not unrolled: they are for the blocks that lanes do not take, and there are
+// hundreds of kernels.
 class Warp {
  public:
   template <typename F>
   __device__ void each(std::size_t count, F f) {
+#pragma unroll 1
     for (std::size_t i = lane(); i < count; i += warp_threads) f(i);
     __syncwarp();
   }
@@ -20,6 +23,7 @@ class Warp {
   template <typename Bits, typename F>
   __device__ Extremes extremes(std::size_t count, F f) {
     Scan<Bits> scan;
+#pragma unroll 1
     for (std::size_t i = lane(); i < count; i += warp_threads) scan.see(f(i));
     return united(scan);
   }

@@ -25,7 +25,7 @@ inline const dim3_index& gridDim = pccl_test::simt::grid_size;
 
 struct dim3 {
   unsigned x, y = 1, z = 1;
-  explicit dim3(unsigned width = 1) : x(width) {}
+  dim3(unsigned width = 1) : x(width) {}  // implicit, as in CUDA
 };
 
 // ---- in a kernel

@@ -1,5 +1,5 @@
 // The kernels of a GPU give the bits of `scalar`: on a GPU where there is one, and everywhere on
-// the CPU, thread after thread.
+// the CPU, their bodies thread after thread, and (PCCL_TEST_SIMT) launched on fibers.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -26,7 +26,9 @@ class Cuda : public testing::Test {
   }
 };
 
-#if defined(PCCL_TEST_CUDA)
+#if defined(PCCL_TEST_SIMT)
+using Runners = testing::Types<DeviceRunner>;
+#elif defined(PCCL_TEST_CUDA)
 using Runners = testing::Types<HostRunner, DeviceRunner>;
 #else
 using Runners = testing::Types<HostRunner>;
@@ -34,7 +36,12 @@ using Runners = testing::Types<HostRunner>;
 struct RunnerNames {
   template <typename Runner>
   static std::string GetName(int) {
-    return std::is_same_v<Runner, HostRunner> ? "OnTheCpu" : "OnAGpu";
+    if (std::is_same_v<Runner, HostRunner>) return "OnTheCpu";
+#if defined(PCCL_TEST_SIMT)
+    return "OnFibers";
+#else
+    return "OnAGpu";
+#endif
   }
 };
 TYPED_TEST_SUITE(Cuda, Runners, RunnerNames);
@@ -108,6 +115,7 @@ struct JourneyCase {
   bool feedback;
   Bytes a, b;
   std::vector<float> residual;
+  Shift shift;
 };
 
 Journey of_scalar(const JourneyCase& given) {
@@ -136,14 +144,16 @@ Journey of_runner(const JourneyCase& given) {
   StepCase step{.quantization = given.quantization,
                 .op = given.op,
                 .values = &given.a,
-                .residual = given.feedback ? &residual : nullptr};
+                .residual = given.feedback ? &residual : nullptr,
+                .shift = given.shift};
   const QuantizedBytes first = Runner::quantize(step);
   step.in = &first;
   step.values = &given.b;
   step.world_size = given.world_size;
   const QuantizedBytes second = Runner::quantize(step);
   const std::size_t count = given.a.size() / size_of(given.quantization.type);
-  return {first, second, Runner::dequantize(given.quantization, second, count), residual};
+  return {first, second, Runner::dequantize(given.quantization, second, count, given.shift),
+          residual};
 }
 
 void expect_equal(const JourneyCase& given, const Journey& out, const Journey& expected) {
@@ -159,29 +169,43 @@ void expect_equal(const JourneyCase& given, const Journey& out, const Journey& e
 }
 
 template <typename Runner>
+void expect_like_scalar(const Quantization& q, RedOp op, bool feedback, std::size_t count,
+                        std::mt19937_64& random, Shift shift = {}) {
+  JourneyCase given{q,
+                    op,
+                    op == RedOp::avg ? 3u : 1u,
+                    feedback,
+                    elements(q.type, count, q.block_elements, random),
+                    elements(q.type, count, q.block_elements, random),
+                    std::vector<float>(count),
+                    shift};
+  for (float& number : given.residual) number = static_cast<float>(random() % 64) / 4096;
+  expect_equal(given, of_runner<Runner>(given), of_scalar(given));
+}
+
+template <typename Runner>
 void expect_like_scalar(const Quantization& q, const std::vector<std::size_t>& counts,
                         std::mt19937_64& random) {
   for (const std::size_t count : counts)
     for (const RedOp op : reference::all_ops())
       for (const bool feedback : {false, true}) {
         if (feedback && op != RedOp::sum && op != RedOp::avg) continue;
-        JourneyCase given{q,
-                          op,
-                          op == RedOp::avg ? 3u : 1u,
-                          feedback,
-                          elements(q.type, count, q.block_elements, random),
-                          elements(q.type, count, q.block_elements, random),
-                          std::vector<float>(count)};
-        for (float& number : given.residual) number = static_cast<float>(random() % 64) / 4096;
-        expect_equal(given, of_runner<Runner>(given), of_scalar(given));
+        expect_like_scalar<Runner>(q, op, feedback, count, random);
         if (testing::Test::HasFatalFailure()) return;
       }
 }
 
+// Fibers take their time.
+#if defined(PCCL_TEST_SIMT)
+const std::vector<std::size_t> short_counts{2, 127, 1000};
+#else
+const std::vector<std::size_t> short_counts{1, 2, 63, 64, 65, 127, 128, 129, 1000};
+#endif
+
 TYPED_TEST(Cuda, QuantizesLikeScalar) {
   std::mt19937_64 random{54};
   for (const Quantization& q : all_quantizations(128)) {
-    expect_like_scalar<TypeParam>(q, {1, 2, 63, 64, 65, 127, 128, 129, 1000}, random);
+    expect_like_scalar<TypeParam>(q, short_counts, random);
     if (testing::Test::HasFatalFailure()) return;
   }
   for (const Quantization& q : all_quantizations(1024)) {
@@ -202,17 +226,36 @@ TYPED_TEST(Cuda, QuantizesAFewLikeScalar) {  // short enough for compute-sanitiz
   }
 }
 
+TYPED_TEST(Cuda, QuantizesLikeScalarWhereverMemoryLies) {
+  std::mt19937_64 random{57};
+  for (const Quantization& q : all_quantizations(1024)) {
+    const std::size_t code_bytes = std::max<std::size_t>(bits_of(q.code) / 8, 1);
+    for (const Shift shift :
+         {Shift{0, 8}, Shift{1, 0}, Shift{2, 4 * code_bytes}, {3, code_bytes}}) {
+      expect_like_scalar<TypeParam>(q, RedOp::avg, true, 2100, random, shift);
+      if (testing::Test::HasFatalFailure()) return;
+    }
+  }
+}
+
+std::vector<Quantization> small_and_whole_blocks() {
+  std::vector<Quantization> all = all_quantizations(64);
+  for (const Quantization& q : all_quantizations(1024)) all.push_back(q);
+  return all;
+}
+
 TYPED_TEST(Cuda, DecodesWhatNoEncoderMakesLikeScalar) {
   std::mt19937_64 random{55};
-  constexpr std::size_t count = 1000;
-  for (const Quantization& q : all_quantizations(64)) {
+  for (const Quantization& q : small_and_whole_blocks()) {
+    const std::size_t count = q.block_elements == 64 ? 1000 : 20'000;
     QuantizedBytes packed(Quantizer{q}, count);
     for (std::byte& code : packed.codes) code = static_cast<std::byte>(random());
     packed.ranges = reference::random_elements(
         accumulator_of(q.type), packed.ranges.size() / size_of(accumulator_of(q.type)), random);
     Bytes expected(count * size_of(q.type));
     Quantizer(q, scalar_kernels).dequantize(expected.data(), packed.view(), count);
-    ASSERT_EQ(difference(q.type, TypeParam::dequantize(q, packed, count), expected), "") << told(q);
+    ASSERT_EQ(difference(q.type, TypeParam::dequantize(q, packed, count, {}), expected), "")
+        << told(q);
   }
 }
 

@@ -1,6 +1,7 @@
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 
 #define XXH_INLINE_ALL  // for the secret
@@ -25,7 +26,7 @@ class OnDevice {
  public:
   OnDevice(const void* data, std::size_t bytes, std::size_t shift = 0)
       : bytes_(bytes), shift_(shift) {
-    expect_done(cudaMalloc(&memory_, bytes + shift + 1));
+    expect_done(cudaMalloc(&memory_, shift + std::max<std::size_t>(bytes, 1)));
     if (bytes > 0) expect_done(cudaMemcpy(at(), data, bytes, cudaMemcpyHostToDevice));
   }
   explicit OnDevice(const Bytes& data, std::size_t shift = 0)
@@ -81,10 +82,12 @@ QuantizedBytes DeviceRunner::quantize(const StepCase& step) {
   const Quantization& q = step.quantization;
   const std::size_t count = step.values->size() / size_of(q.type);
   QuantizedBytes out = step.in != nullptr ? *step.in : QuantizedBytes(Quantizer(q), count);
-  const OnDevice codes(out.codes), ranges(out.ranges), values(*step.values);
+  const OnDevice codes(out.codes, step.shift.code_bytes), ranges(out.ranges),
+      values(*step.values, step.shift.elements * size_of(q.type));
   std::unique_ptr<OnDevice> residual;
   if (step.residual != nullptr)
-    residual = std::make_unique<OnDevice>(step.residual->data(), count * sizeof(float));
+    residual = std::make_unique<OnDevice>(step.residual->data(), count * sizeof(float),
+                                          step.shift.elements * sizeof(float));
   const cuda::Codes place{codes.at(), ranges.at()};
   expect_done(cuda::quantize(
       q.type, q.code,
@@ -104,8 +107,10 @@ QuantizedBytes DeviceRunner::quantize(const StepCase& step) {
   return out;
 }
 
-Bytes DeviceRunner::dequantize(const Quantization& q, const QuantizedBytes& in, std::size_t count) {
-  const OnDevice codes(in.codes), ranges(in.ranges), out{Bytes(count * size_of(q.type))};
+Bytes DeviceRunner::dequantize(const Quantization& q, const QuantizedBytes& in, std::size_t count,
+                               Shift shift) {
+  const OnDevice codes(in.codes, shift.code_bytes), ranges(in.ranges),
+      out(Bytes(count * size_of(q.type)), shift.elements * size_of(q.type));
   expect_done(cuda::dequantize(
       q.type, q.code, {out.at(), {codes.at(), ranges.at()}, count, q.block_elements, q.levels},
       nullptr));

@@ -17,18 +17,22 @@ namespace {
 // Memory that is aligned, and then shifted.
 class Shifted {
  public:
-  Shifted(const Bytes& data, std::size_t bytes)
-      : memory_((data.size() + bytes) / sizeof(Word) + 1), shift_(bytes) {
-    if (!data.empty()) std::memcpy(this->data(), data.data(), data.size());
+  Shifted() = default;
+  Shifted(const void* data, std::size_t bytes, std::size_t shift)
+      : memory_((bytes + shift) / sizeof(Word) + 1), shift_(shift) {
+    if (bytes > 0) std::memcpy(this->data(), data, bytes);
   }
-  std::byte* data() { return reinterpret_cast<std::byte*>(memory_.data()) + shift_; }
+  Shifted(const Bytes& data, std::size_t shift) : Shifted(data.data(), data.size(), shift) {}
+  std::byte* data() {
+    return memory_.empty() ? nullptr : reinterpret_cast<std::byte*>(memory_.data()) + shift_;
+  }
 
  private:
   struct alignas(16) Word {
     std::byte bytes[16];
   };
   std::vector<Word> memory_;
-  std::size_t shift_;
+  std::size_t shift_ = 0;
 };
 
 }  // namespace
@@ -53,26 +57,36 @@ QuantizedBytes HostRunner::quantize(const StepCase& step) {
   const Quantization& q = step.quantization;
   const std::size_t count = step.values->size() / size_of(q.type);
   QuantizedBytes out = step.in != nullptr ? *step.in : QuantizedBytes(Quantizer(q), count);
-  const cuda::Codes place{out.codes.data(), out.ranges.data()};
+  Shifted codes(out.codes, step.shift.code_bytes);
+  Shifted values(*step.values, step.shift.elements * size_of(q.type));
+  Shifted residual;
+  if (step.residual != nullptr)
+    residual = {step.residual->data(), count * sizeof(float), step.shift.elements * sizeof(float)};
+  const cuda::Codes place{codes.data(), out.ranges.data()};
   on_host::quantize(q.type, q.code,
                     {.out = place,
                      .in = step.in != nullptr ? place : cuda::Codes{},
-                     .values = step.values->data(),
-                     .residual = step.residual != nullptr ? step.residual->data() : nullptr,
+                     .values = values.data(),
+                     .residual = reinterpret_cast<float*>(residual.data()),
                      .count = count,
                      .block_elements = q.block_elements,
                      .levels = q.levels,
                      .op = step.op,
                      .world_size = step.world_size});
+  std::copy_n(codes.data(), out.codes.size(), out.codes.data());
+  if (step.residual != nullptr)
+    std::memcpy(step.residual->data(), residual.data(), count * sizeof(float));
   return out;
 }
 
-Bytes HostRunner::dequantize(const Quantization& q, const QuantizedBytes& in, std::size_t count) {
-  QuantizedBytes codes = in;
-  Bytes out(count * size_of(q.type));
+Bytes HostRunner::dequantize(const Quantization& q, const QuantizedBytes& in, std::size_t count,
+                             Shift shift) {
+  Bytes ranges = in.ranges, out(count * size_of(q.type));
+  Shifted codes(in.codes, shift.code_bytes), to(out, shift.elements * size_of(q.type));
   on_host::dequantize(
       q.type, q.code,
-      {out.data(), {codes.codes.data(), codes.ranges.data()}, count, q.block_elements, q.levels});
+      {to.data(), {codes.data(), ranges.data()}, count, q.block_elements, q.levels});
+  std::copy_n(to.data(), out.size(), out.data());
   return out;
 }
 

@@ -10,6 +10,11 @@
 
 namespace pccl::kernels {
 
+// How far behind an aligned place the elements and the codes of a step lie.
+struct Shift {
+  std::size_t elements = 0, code_bytes = 0;
+};
+
 // One step of a quantized all-reduce (kernels/cuda/quantize_body.hpp). `in` may be null.
 struct StepCase {
   Quantization quantization;
@@ -18,6 +23,7 @@ struct StepCase {
   const reference::QuantizedBytes* in = nullptr;
   const reference::Bytes* values = nullptr;
   std::vector<float>* residual = nullptr;  // null: no error feedback
+  Shift shift;
 };
 
 // Inputs lie `shift` elements behind a place that is aligned to 16 bytes.
@@ -29,7 +35,8 @@ struct HostRunner {
                                   std::uint32_t world_size);
   static reference::QuantizedBytes quantize(const StepCase& step);  // in place, if there is an `in`
   static reference::Bytes dequantize(const Quantization& quantization,
-                                     const reference::QuantizedBytes& in, std::size_t count);
+                                     const reference::QuantizedBytes& in, std::size_t count,
+                                     Shift shift);
   static std::vector<Digest> digests(const std::vector<reference::Bytes>& inputs);
 };
 
@@ -41,7 +48,8 @@ struct DeviceRunner {
                                   std::uint32_t world_size);
   static reference::QuantizedBytes quantize(const StepCase& step);
   static reference::Bytes dequantize(const Quantization& quantization,
-                                     const reference::QuantizedBytes& in, std::size_t count);
+                                     const reference::QuantizedBytes& in, std::size_t count,
+                                     Shift shift);
   static std::vector<Digest> digests(const std::vector<reference::Bytes>& inputs);
 };
 

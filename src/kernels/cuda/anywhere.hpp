@@ -2,6 +2,12 @@
 // thread, and so need no GPU.
 #pragma once
 
+namespace pccl::kernels::cuda {
+
+inline constexpr unsigned warp_threads = 32;  // which exchange what is in their registers
+
+}  // namespace pccl::kernels::cuda
+
 #if defined(__CUDACC__)
 #define PCCL_ANYWHERE __host__ __device__
 #else

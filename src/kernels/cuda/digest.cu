@@ -6,46 +6,76 @@ namespace pccl::kernels::cuda {
 
 namespace {
 
-// A warp. Each thread keeps the accumulator of its word; four threads keep the same.
-class DeviceDigestTeam {
- public:
-  __device__ void begin() { accumulator_ = LongDigest::begun(word()); }
+// Blocks that are read before it is their turn: a GPU reads memory at its full rate when each of
+// the few warps there are (a job is one warp's) has that much under way.
+constexpr unsigned blocks_ahead = 4;
 
-  __device__ void add(const std::byte* input, std::size_t stripes, const std::byte* secret) {
-    LongDigest::Part part = LongDigest::part(input, stripes, secret, thread());
-    for (unsigned distance = LongDigest::words; distance < digest_threads; distance *= 2) {
+// A warp. Each thread keeps the accumulator of its word; four threads keep the same.
+class DigestWarp {
+ public:
+  using D = LongDigest;
+
+  __device__ explicit DigestWarp(const std::byte* secret)
+      : keys_(D::keys_at(secret, thread())),
+        scramble_key_(D::scramble_key_at(secret, thread() % D::words)),
+        accumulator_(D::begun(thread() % D::words)) {}
+
+  __device__ void add_blocks(const std::byte* input, std::uint64_t blocks) {
+    if (blocks == 0) return;
+    // Behind the last one it is read again: that takes no branch, and reads nothing else.
+    const auto read = [&](std::uint64_t block) {
+      block = block < blocks ? block : blocks - 1;
+      return D::words_at(input + block * D::block_bytes, thread());
+    };
+    D::Words ahead[blocks_ahead];
+    for (unsigned i = 0; i < blocks_ahead; ++i) ahead[i] = read(i);
+    for (std::uint64_t first = 0; first < blocks; first += blocks_ahead)
+      for (unsigned i = 0; i < blocks_ahead; ++i) {
+        if (first + i >= blocks) return;
+        const D::Words words = ahead[i];
+        ahead[i] = read(first + i + blocks_ahead);
+        add(D::part_of_block(words, keys_));
+        accumulator_ = D::scrambled(accumulator_, scramble_key_);
+      }
+  }
+
+  __device__ void add_stripes(const std::byte* block, std::size_t stripes) {
+    add(D::part_of_stripes(block, stripes, keys_, thread()));
+  }
+
+  __device__ void add_stripe(const std::byte* input, const std::byte* secret) {
+    add(D::part_of_stripe(input, secret, thread()));
+  }
+
+  __device__ void finish(std::uint64_t bytes, const std::byte* secret, std::uint8_t* octets) {
+    std::uint64_t all[D::words];
+    for (unsigned i = 0; i < D::words; ++i)
+      all[i] = __shfl_sync(~0u, accumulator_, static_cast<int>(i));
+    if (thread() == 0) D::finish(all, bytes, secret, octets);
+  }
+
+ private:
+  static __device__ unsigned thread() { return threadIdx.x % warp_threads; }
+
+  __device__ void add(D::Part part) {
+    for (unsigned distance = D::words; distance < warp_threads; distance *= 2) {
       part.product += __shfl_xor_sync(~0u, part.product, distance);
       part.word += __shfl_xor_sync(~0u, part.word, distance);
     }
     accumulator_ += part.product + __shfl_xor_sync(~0u, part.word, 1);
   }
 
-  __device__ void scramble(const std::byte* secret) {
-    accumulator_ = LongDigest::scrambled(accumulator_, word(), secret);
-  }
-
-  __device__ void finish(std::uint64_t bytes, const std::byte* secret, std::uint8_t* octets) {
-    std::uint64_t all[LongDigest::words];
-    for (unsigned i = 0; i < LongDigest::words; ++i)
-      all[i] = __shfl_sync(~0u, accumulator_, static_cast<int>(i));
-    if (thread() == 0) LongDigest::finish(all, bytes, secret, octets);
-  }
-
- private:
-  static __device__ unsigned thread() { return threadIdx.x % digest_threads; }
-  static __device__ unsigned word() { return thread() % LongDigest::words; }
-
-  std::uint64_t accumulator_;
+  D::Words keys_;
+  std::uint64_t scramble_key_, accumulator_;
 };
 
-__global__ void __launch_bounds__(threads_of_block)
+__global__ void __launch_bounds__(threads_of_warps, 1)
     digest_kernel(const DigestJob* jobs, std::size_t count, std::uint8_t* octets,
                   const std::byte* secret) {
-  constexpr unsigned teams = threads_of_block / digest_threads;
-  DeviceDigestTeam team;
-  for (std::size_t job = std::size_t{blockIdx.x} * teams + threadIdx.x / digest_threads;
-       job < count; job += std::size_t{gridDim.x} * teams)
-    digest_block(team, jobs[job].input, jobs[job].bytes, secret, octets + 16 * job);
+  for (std::size_t job = first_of_warp(); job < count; job += stride_of_warps()) {
+    DigestWarp warp(secret);
+    digest_job(warp, jobs[job].input, jobs[job].bytes, secret, octets + 16 * job);
+  }
 }
 
 }  // namespace
@@ -53,9 +83,7 @@ __global__ void __launch_bounds__(threads_of_block)
 int digest(const DigestJob* jobs, std::size_t count, std::uint8_t* octets, const std::byte* secret,
            Stream stream) {
   if (count == 0) return 0;
-  constexpr unsigned teams = threads_of_block / digest_threads;
-  return launch(digest_kernel, blocks_for(count / teams + 1), 0, stream, jobs, count, octets,
-                secret);
+  return launch_warps(digest_kernel, count, stream, jobs, count, octets, secret);
 }
 
 }  // namespace pccl::kernels::cuda

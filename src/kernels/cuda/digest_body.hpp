@@ -1,9 +1,9 @@
 // XXH3-128 of long inputs (the algorithm: xxhash.com, "XXH3", unseeded, default secret) on a GPU.
 //
-// The input is read in stripes of 64 bytes, eight words each. What a word adds to the eight
-// accumulators does not depend on them, so that 32 threads work on the sixteen stripes between two
-// *scrambles* at once, four words each, and their sums are added up word by word; only the
-// scrambles follow each other.
+// The input is read in stripes of 64 bytes, eight words each; sixteen stripes and a *scramble* are
+// a block. What a word adds to the eight accumulators does not depend on them, so that the threads
+// of a warp work on the stripes of a block at once, four words each, and their sums are added up
+// word by word; only the scrambles follow each other.
 #pragma once
 
 #include <cstddef>
@@ -14,33 +14,66 @@
 
 namespace pccl::kernels::cuda {
 
-inline constexpr unsigned digest_threads = 32;
-
 class LongDigest {
  public:
   static constexpr std::size_t words = 8;  // accumulators, and words of a stripe
   static constexpr std::size_t stripe_bytes = 64, secret_bytes = 192;
   static constexpr std::size_t stripes_of_block = (secret_bytes - stripe_bytes) / 8;
   static constexpr std::size_t block_bytes = stripes_of_block * stripe_bytes;
-  static constexpr std::size_t words_of_thread = stripes_of_block * words / digest_threads;
+  static constexpr std::size_t words_of_thread = stripes_of_block * words / warp_threads;
 
   // What one thread adds to accumulator thread % 8.
   struct Part {
     std::uint64_t product = 0;  // to its own word's
     std::uint64_t word = 0;     // to the neighbour's
+
+    PCCL_ANYWHERE void take(std::uint64_t value, std::uint64_t key) {
+      const std::uint64_t mixed = value ^ key;
+      product += (mixed & 0xffff'ffff) * (mixed >> 32);
+      word += value;
+    }
   };
 
-  // `input` is aligned to eight bytes, except where `stripes` is 1; `secret` anyhow.
-  PCCL_ANYWHERE static Part part(const std::byte* input, std::size_t stripes,
-                                 const std::byte* secret, unsigned thread) {
+  // The words that a thread takes of a block, and those of the secret that go with them.
+  struct Words {
+    std::uint64_t of_stripe[words_of_thread];
+  };
+  // `block` and `secret` are aligned to eight bytes.
+  PCCL_ANYWHERE static Words words_at(const std::byte* block, unsigned thread) {
+    Words all;
+    for (unsigned i = 0; i < words_of_thread; ++i) all.of_stripe[i] = word_at(block, thread, i);
+    return all;
+  }
+  PCCL_ANYWHERE static Words keys_at(const std::byte* secret, unsigned thread) {
+    Words all;
+    for (unsigned i = 0; i < words_of_thread; ++i)
+      all.of_stripe[i] = aligned_word(secret + stripe(thread, i) * 8 + thread % words * 8);
+    return all;
+  }
+  PCCL_ANYWHERE static std::uint64_t scramble_key_at(const std::byte* secret, unsigned word) {
+    return aligned_word(secret + secret_bytes - stripe_bytes + word * 8);
+  }
+
+  PCCL_ANYWHERE static Part part_of_block(const Words& block, const Words& keys) {
     Part part;
-    const unsigned word = thread % words;
-    for (std::size_t stripe = thread / words; stripe < stripes; stripe += digest_threads / words) {
-      const std::uint64_t value = read(input + stripe * stripe_bytes + word * 8);
-      const std::uint64_t key = value ^ read(secret + stripe * 8 + word * 8);
-      part.product += (key & 0xffff'ffff) * (key >> 32);
-      part.word += value;
-    }
+    for (unsigned i = 0; i < words_of_thread; ++i) part.take(block.of_stripe[i], keys.of_stripe[i]);
+    return part;
+  }
+
+  // Of the first stripes of a block, behind which there may be nothing to read.
+  PCCL_ANYWHERE static Part part_of_stripes(const std::byte* block, std::size_t stripes,
+                                            const Words& keys, unsigned thread) {
+    Part part;
+    for (unsigned i = 0; i < words_of_thread; ++i)
+      if (stripe(thread, i) < stripes) part.take(word_at(block, thread, i), keys.of_stripe[i]);
+    return part;
+  }
+
+  // Of one stripe; neither it nor the secret is aligned.
+  PCCL_ANYWHERE static Part part_of_stripe(const std::byte* input, const std::byte* secret,
+                                           unsigned thread) {
+    Part part;
+    if (thread < words) part.take(read(input + thread * 8), read(secret + thread * 8));
     return part;
   }
 
@@ -50,11 +83,8 @@ class LongDigest {
     return start[word];
   }
 
-  PCCL_ANYWHERE static std::uint64_t scrambled(std::uint64_t accumulator, unsigned word,
-                                               const std::byte* secret) {
-    accumulator ^= accumulator >> 47;
-    accumulator ^= read(secret + secret_bytes - stripe_bytes + word * 8);
-    return accumulator * prime32_1;
+  PCCL_ANYWHERE static std::uint64_t scrambled(std::uint64_t accumulator, std::uint64_t key) {
+    return (accumulator ^ accumulator >> 47 ^ key) * prime32_1;
   }
 
   // Of all accumulators, in the canonical (big-endian) form.
@@ -78,10 +108,20 @@ class LongDigest {
                                  prime64_4 = 0x85eb'ca77'c2b2'ae63,
                                  prime64_5 = 0x27d4'eb2f'1656'67c5;
 
+  static constexpr unsigned stripe(unsigned thread, unsigned i) {
+    return thread / unsigned{words} + i * (warp_threads / unsigned{words});
+  }
+
+  PCCL_ANYWHERE static std::uint64_t word_at(const std::byte* block, unsigned thread, unsigned i) {
+    return aligned_word(block + stripe(thread, i) * stripe_bytes + thread % words * 8);
+  }
+
+  PCCL_ANYWHERE static std::uint64_t aligned_word(const std::byte* from) {
+    return *reinterpret_cast<const std::uint64_t*>(from);
+  }
+
   // Little-endian, any alignment.
   PCCL_ANYWHERE static std::uint64_t read(const std::byte* from) {
-    if (reinterpret_cast<std::uintptr_t>(from) % 8 == 0)
-      return *reinterpret_cast<const std::uint64_t*>(from);
     std::uint64_t value = 0;
     for (unsigned i = 0; i < 8; ++i)
       value |= static_cast<std::uint64_t>(std::to_integer<std::uint8_t>(from[i])) << (8 * i);
@@ -111,24 +151,21 @@ class LongDigest {
   }
 };
 
-// A team of digest_threads keeps the accumulators. begin() sets them to begun(); add() adds the
-// parts of all threads: the products to accumulator thread % 8, the words to its neighbour, thread
-// % 8 ^ 1; scramble() and finish() are those above.
+// A team of warp_threads keeps the accumulators, begun() at first. add_blocks() goes through whole
+// blocks; add_stripes() and add_stripe() add some stripes of a block, or one that lies anyhow, with
+// its secret: products to accumulator thread % 8, words to its neighbour, thread % 8 ^ 1. finish()
+// is the one above.
 //
 // `bytes` is at least shortest_device_digest.
 template <typename Team>
-PCCL_ANYWHERE inline void digest_block(Team& team, const std::byte* input, std::uint64_t bytes,
-                                       const std::byte* secret, std::uint8_t* octets) {
+PCCL_ANYWHERE inline void digest_job(Team& team, const std::byte* input, std::uint64_t bytes,
+                                     const std::byte* secret, std::uint8_t* octets) {
   using D = LongDigest;
   const std::uint64_t blocks = (bytes - 1) / D::block_bytes;
-  team.begin();
-  for (std::uint64_t block = 0; block < blocks; ++block) {
-    team.add(input + block * D::block_bytes, D::stripes_of_block, secret);
-    team.scramble(secret);
-  }
   const std::uint64_t rest = bytes - 1 - blocks * D::block_bytes;
-  team.add(input + blocks * D::block_bytes, rest / D::stripe_bytes, secret);
-  team.add(input + bytes - D::stripe_bytes, 1, secret + D::secret_bytes - D::stripe_bytes - 7);
+  team.add_blocks(input, blocks);
+  team.add_stripes(input + blocks * D::block_bytes, rest / D::stripe_bytes);
+  team.add_stripe(input + bytes - D::stripe_bytes, secret + D::secret_bytes - D::stripe_bytes - 7);
   team.finish(bytes, secret, octets);
 }
 

@@ -70,11 +70,26 @@ struct PlainFormat {
   static constexpr Value load(Stored stored) { return stored; }
   static constexpr Stored store(Value value) { return settled(value); }
 };
+// A GPU's own conversions are of the same numbers; of NaN they make another one. (In PTX: CUDA's
+// header for them needs one more package.)
 struct Float16Format {
   using Stored = std::uint16_t;
   using Value = float;
+#if defined(__CUDA_ARCH__)
+  static __device__ Value load(Stored stored) {
+    Value value;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(stored));
+    return value;
+  }
+  static __device__ Stored store(Value value) {
+    Stored stored;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(stored) : "f"(value));
+    return value == value ? stored : float16_nan.bits;
+  }
+#else
   static constexpr Value load(Stored stored) { return widen(Float16{stored}); }
   static constexpr Stored store(Value value) { return narrow_to_float16(value).bits; }
+#endif
 };
 struct BFloat16Format {
   using Stored = std::uint16_t;

@@ -27,8 +27,7 @@ using Stream = CUstream_st*;  // cudaStream_t
 [[nodiscard]] int load_reduce(RedOp op, DataType type);
 [[nodiscard]] int load_quantize(DataType type, Code code);
 
-// `type` is a floating-point type. Blocks have at most most_block_elements.
-inline constexpr std::size_t most_block_elements = 4096;
+// `type` is a floating-point type. Fast are blocks of lanes_block_elements (lanes_body.hpp).
 [[nodiscard]] int quantize(DataType type, Code code, const QuantizeStep& step, Stream stream);
 [[nodiscard]] int dequantize(DataType type, Code code, const DequantizeStep& step, Stream stream);
 

@@ -1,6 +1,6 @@
-// What a *team* of threads does with one block of a quantized tensor on a GPU (kernels/quantize.hpp
-// tells what comes out, to the bit). Elements, codes, ranges and residuals are aligned to their
-// sizes.
+// What a *team* of threads does with one block of a quantized tensor on a GPU, of any size
+// (kernels/quantize.hpp tells what comes out, to the bit). Elements, codes, ranges and residuals
+// are aligned to their sizes.
 //
 // A team has each(count, f), which calls f(i) for all i below `count` by whichever thread, and
 // extremes(count, f), which calls them likewise and gives the Extremes of the bits they return, to
@@ -56,6 +56,21 @@ struct BlockCoder {
     const auto* const pair = static_cast<const Real*>(ranges) + 2 * block;
     return {static_cast<double>(pair[0]), static_cast<double>(pair[1])};
   }
+
+  // That of a void range decodes to NaN: nothing is below that limit.
+  static constexpr Coder decoder(Levels levels, Range range) {
+    const bool nothing = is_void(range);
+    Coder coder(grid_of(accumulator, code, levels, nothing ? Range{0, 0} : range));
+    if (nothing) coder.highest = std::numeric_limits<decltype(coder.highest)>::quiet_NaN();
+    return coder;
+  }
+
+  // What a code loses of an element, and whether that is for the residual.
+  static constexpr float lost(const QuantizeStep& step, Real meant, Real decoded) {
+    const auto factor = static_cast<Real>(step.op == RedOp::avg ? step.world_size : 1);
+    return static_cast<float>((meant - decoded) * factor);
+  }
+  static constexpr bool is_noted(float lost) { return lost - lost == 0; }  // finite
 };
 
 // Where block `index` lies: its elements from `first` on.
@@ -66,9 +81,12 @@ constexpr BlockPlace block_place(std::size_t index, std::size_t count, std::size
   const std::size_t first = index * block_elements, rest = count - first;
   return {index, first, rest < block_elements ? rest : block_elements};
 }
+constexpr std::size_t block_count(std::size_t count, std::size_t block_elements) {
+  return (count + block_elements - 1) / block_elements;
+}
 
 // What is encoded of one element: op(what has come, value + residual), averaged.
-template <DataType type, Code code>
+template <DataType type, Code code, bool has_come>
 class Meant {
  public:
   using B = BlockCoder<type, code>;
@@ -78,12 +96,8 @@ class Meant {
   PCCL_ANYWHERE Meant(const QuantizeStep& step, const BlockPlace& place)
       : step_(step),
         place_(place),
-        has_come_(step.in.codes != nullptr),
-        range_(has_come_ ? B::range_at(step.in.ranges, place.index) : Range{0, 0}),
-        void_(is_void(range_)),
-        coder_(grid_of(B::accumulator, code, step.levels, void_ ? Range{0, 0} : range_)),
-        codes_(has_come_ ? static_cast<const std::byte*>(step.in.codes) + B::code_bytes(place.first)
-                         : nullptr) {}
+        coder_(B::decoder(step.levels,
+                          has_come ? B::range_at(step.in.ranges, place.index) : Range{0, 0})) {}
 
   PCCL_ANYWHERE Real operator()(std::size_t i) const {
     using Element = typename B::Element;
@@ -91,12 +105,14 @@ class Meant {
     Real value = Element::load(static_cast<const typename Element::Stored*>(step_.values)[at]);
     if (step_.residual != nullptr)
       value = Accumulator::store(value + static_cast<Real>(step_.residual[at]));
-    if (!has_come_) return value;
-    const Real come = void_ ? std::numeric_limits<Real>::quiet_NaN()
-                            : coder_.decode(B::code_at(codes_, i, place_.count));
-    value = combined(come, value);
-    const bool averages = step_.op == RedOp::avg && step_.world_size > 1;
-    return averages ? Accumulator::average(value, step_.world_size) : value;
+    if constexpr (has_come) {
+      const auto* const codes =
+          static_cast<const std::byte*>(step_.in.codes) + B::code_bytes(place_.first);
+      value = combined(coder_.decode(B::code_at(codes, i, place_.count)), value);
+      if (step_.op == RedOp::avg && step_.world_size > 1)
+        value = Accumulator::average(value, step_.world_size);
+    }
+    return value;
   }
 
  private:
@@ -117,32 +133,36 @@ class Meant {
 
   const QuantizeStep& step_;
   const BlockPlace& place_;
-  bool has_come_;
-  Range range_;
-  bool void_;
   typename B::Coder coder_;
-  const std::byte* codes_;
 };
 
-// Encodes `meant`, in memory of the team, and notes in the residual what that loses.
 template <DataType type, Code code, typename Team>
+PCCL_ANYWHERE inline void put_range(Team& team, const Codes& out, const BlockPlace& place,
+                                    Range range) {
+  using Real = typename BlockCoder<type, code>::Real;
+  auto* const pair = static_cast<Real*>(out.ranges) + 2 * place.index;
+  team.each(2, [&](std::size_t i) {
+    pair[i] = static_cast<Real>(i == 0 ? range.lowest : range.highest);
+  });
+}
+
+// Encodes value(i), and notes in the residual what that loses.
+template <DataType type, Code code, typename Team, typename Value>
 PCCL_ANYWHERE inline void encode_block(Team& team, const QuantizeStep& step,
-                                       const BlockPlace& place, Range range,
-                                       const typename BlockCoder<type, code>::Real* meant) {
+                                       const BlockPlace& place, Range range, const Value& value) {
   using B = BlockCoder<type, code>;
-  using Real = typename B::Real;
   auto* const bytes = static_cast<std::byte*>(step.out.codes) + B::code_bytes(place.first);
   if (is_void(range)) {
     team.each(B::code_bytes(place.count), [&](std::size_t i) { bytes[i] = std::byte{0}; });
     return;
   }
   const typename B::Coder coder(grid_of(B::accumulator, code, step.levels, range));
-  const auto factor = static_cast<Real>(step.op == RedOp::avg ? step.world_size : 1);
   const auto encode = [&](std::size_t i) {
-    const auto stored = coder.encode(meant[i]);
+    const typename B::Real meant = value(i);
+    const auto stored = coder.encode(meant);
     if (step.residual != nullptr) {
-      const auto lost = static_cast<float>((meant[i] - coder.decode(stored)) * factor);
-      if (in_grid::is_finite(static_cast<double>(lost))) step.residual[place.first + i] = lost;
+      const float lost = B::lost(step, meant, coder.decode(stored));
+      if (B::is_noted(lost)) step.residual[place.first + i] = lost;
     }
     return stored;
   };
@@ -163,42 +183,31 @@ PCCL_ANYWHERE inline void encode_block(Team& team, const QuantizeStep& step,
   }
 }
 
-// `meant` is memory of the team, for as many as a block has. `out` may be the memory of `in`.
-template <DataType type, Code code, typename Team>
-PCCL_ANYWHERE inline void quantize_block(Team& team, const QuantizeStep& step, std::size_t block,
-                                         typename BlockCoder<type, code>::Real* meant) {
+// `out` may be the memory of `in`. What is encoded is computed twice, rather than kept: whoever
+// writes a code is the only one who reads what was there.
+template <DataType type, Code code, bool has_come, typename Team>
+PCCL_ANYWHERE inline void quantize_block(Team& team, const QuantizeStep& step,
+                                         const BlockPlace& place) {
   using B = BlockCoder<type, code>;
-  const BlockPlace place = block_place(block, step.count, step.block_elements);
-  const Meant<type, code> value(step, place);
-  const Extremes extremes =
-      team.template extremes<typename B::Bits>(place.count, [&](std::size_t i) {
-        meant[i] = value(i);
-        return std::bit_cast<typename B::Bits>(meant[i]);
-      });
+  const Meant<type, code, has_come> value(step, place);
+  const Extremes extremes = team.template extremes<typename B::Bits>(
+      place.count, [&](std::size_t i) { return std::bit_cast<typename B::Bits>(value(i)); });
   const Range range = range_of(B::accumulator, extremes);
-  team.each(2, [&](std::size_t i) {
-    static_cast<typename B::Real*>(step.out.ranges)[2 * block + i] =
-        static_cast<typename B::Real>(i == 0 ? range.lowest : range.highest);
-  });
-  encode_block<type, code>(team, step, place, range, meant);
+  put_range<type, code>(team, step.out, place, range);
+  encode_block<type, code>(team, step, place, range, value);
 }
 
 template <DataType type, Code code, typename Team>
 PCCL_ANYWHERE inline void dequantize_block(Team& team, const DequantizeStep& step,
-                                           std::size_t block) {
+                                           const BlockPlace& place) {
   using B = BlockCoder<type, code>;
   using Element = typename B::Element;
-  const BlockPlace place = block_place(block, step.count, step.block_elements);
-  const Range range = B::range_at(step.in.ranges, block);
-  const bool nothing = is_void(range);
-  const typename B::Coder coder(
-      grid_of(B::accumulator, code, step.levels, nothing ? Range{0, 0} : range));
+  const typename B::Coder coder = B::decoder(step.levels, B::range_at(step.in.ranges, place.index));
   const auto* const codes =
       static_cast<const std::byte*>(step.in.codes) + B::code_bytes(place.first);
   auto* const out = static_cast<typename Element::Stored*>(step.out) + place.first;
   team.each(place.count, [&](std::size_t i) {
-    out[i] = Element::store(nothing ? std::numeric_limits<typename B::Real>::quiet_NaN()
-                                    : coder.decode(B::code_at(codes, i, place.count)));
+    out[i] = Element::store(coder.decode(B::code_at(codes, i, place.count)));
   });
 }
 

@@ -1,5 +1,3 @@
-#include <cstdint>
-
 #include "kernels/cuda/kernels.hpp"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/reduce_body.hpp"
@@ -23,22 +21,20 @@ __global__ void __launch_bounds__(threads_of_block)
                      std::size_t{gridDim.x} * blockDim.x);
 }
 
-bool is_vector_aligned(const void* at) {
-  return reinterpret_cast<std::uintptr_t>(at) % vector_bytes == 0;
-}
-
 }  // namespace
 
 int reduce(RedOp op, DataType type, void* out, const void* a, const void* b, std::size_t count,
            Stream stream) {
   if (count == 0) return 0;
-  const bool vectors = is_vector_aligned(out) && is_vector_aligned(a) && is_vector_aligned(b);
+  const bool vectors = are_vectors(out, a, b);
   const std::size_t pieces = vectors ? count * size_of(type) / vector_bytes : count;
   const unsigned blocks = blocks_for(pieces / threads_of_block + 1);
   return with_type(type, [&]<DataType t>() {
     return with_op(op, [&]<RedOp o>() {
-      return vectors ? launch(reduce_kernel<t, o, true>, blocks, 0, stream, out, a, b, count)
-                     : launch(reduce_kernel<t, o, false>, blocks, 0, stream, out, a, b, count);
+      return vectors ? launch(reduce_kernel<t, o, true>, blocks, threads_of_block, stream, out, a,
+                              b, count)
+                     : launch(reduce_kernel<t, o, false>, blocks, threads_of_block, stream, out, a,
+                              b, count);
     });
   });
 }
@@ -48,7 +44,7 @@ int finalize(RedOp op, DataType type, void* data, std::size_t count, std::uint32
   if (op != RedOp::avg || count == 0) return 0;
   const unsigned blocks = blocks_for(count / threads_of_block + 1);
   return with_type(type, [&]<DataType t>() {
-    return launch(average_kernel<t>, blocks, 0, stream, data, count, world_size);
+    return launch(average_kernel<t>, blocks, threads_of_block, stream, data, count, world_size);
   });
 }
 

@@ -16,6 +16,13 @@ struct alignas(vector_bytes) Vector {
   Stored lanes[count];
 };
 
+inline bool are_vectors(const void* out, const void* a, const void* b) {
+  const auto is_aligned = [](const void* at) {
+    return reinterpret_cast<std::uintptr_t>(at) % vector_bytes == 0;
+  };
+  return is_aligned(out) && is_aligned(a) && is_aligned(b);
+}
+
 template <DataType type, RedOp op, bool vectors>
 PCCL_ANYWHERE inline void reduce_part(void* out_data, const void* a_data, const void* b_data,
                                       std::size_t count, std::size_t thread, std::size_t threads) {
@@ -24,7 +31,7 @@ PCCL_ANYWHERE inline void reduce_part(void* out_data, const void* a_data, const 
   auto* const out = static_cast<Stored*>(out_data);
   const auto* const a = static_cast<const Stored*>(a_data);
   const auto* const b = static_cast<const Stored*>(b_data);
-  std::size_t done = 0;
+  std::size_t next = thread;
   if constexpr (vectors) {
     using V = Vector<Stored>;
     const std::size_t whole = count / V::count;
@@ -35,10 +42,20 @@ PCCL_ANYWHERE inline void reduce_part(void* out_data, const void* a_data, const 
         x.lanes[lane] = Element::template combine<op>(x.lanes[lane], y.lanes[lane]);
       reinterpret_cast<V*>(out)[i] = x;
     }
-    done = whole * V::count;
+    next += whole * V::count;
+  } else {
+    constexpr std::size_t at_once = 4;  // all read before one is written
+    for (; next + (at_once - 1) * threads < count; next += at_once * threads) {
+      Stored x[at_once], y[at_once];
+      for (std::size_t k = 0; k < at_once; ++k) {
+        x[k] = a[next + k * threads];
+        y[k] = b[next + k * threads];
+      }
+      for (std::size_t k = 0; k < at_once; ++k)
+        out[next + k * threads] = Element::template combine<op>(x[k], y[k]);
+    }
   }
-  for (std::size_t i = done + thread; i < count; i += threads)
-    out[i] = Element::template combine<op>(a[i], b[i]);
+  for (; next < count; next += threads) out[next] = Element::template combine<op>(a[next], b[next]);
 }
 
 template <DataType type>

@@ -42,7 +42,7 @@ struct DigestJob {
   const std::byte* input;
   std::uint64_t bytes;  // at least shortest_device_digest
 };
-inline constexpr std::size_t shortest_device_digest =
-    241;  // bytes; below, XXH3 is another function
+// Below, XXH3 is another function.
+inline constexpr std::size_t shortest_device_digest = 241;  // bytes
 
 }  // namespace pccl::kernels::cuda

@@ -1,39 +1,50 @@
-// The threads of a block of a GPU as a team (quantize_body.hpp says what that is).
+// A warp of a GPU as a team (quantize_body.hpp and lanes_body.hpp say what that is).
 #pragma once
 
 #include <cstddef>
 
 #include "kernels/cuda/elements.hpp"
+#include "kernels/cuda/lanes_body.hpp"
 #include "kernels/cuda/launch.cuh"
 
 namespace pccl::kernels::cuda {
 
-class DeviceTeam {
+// Its loops are not unrolled: they are for the blocks that lanes do not take, and there are
+// hundreds of kernels.
+class Warp {
  public:
   template <typename F>
   __device__ void each(std::size_t count, F f) {
-    for (std::size_t i = threadIdx.x; i < count; i += threads_of_block) f(i);
-    __syncthreads();
+#pragma unroll 1
+    for (std::size_t i = lane(); i < count; i += warp_threads) f(i);
+    __syncwarp();
   }
 
   template <typename Bits, typename F>
   __device__ Extremes extremes(std::size_t count, F f) {
-    __shared__ Scan<Bits> of_warps[warps];
     Scan<Bits> scan;
-    for (std::size_t i = threadIdx.x; i < count; i += threads_of_block) scan.see(f(i));
-    unite_warp(scan);
-    if (threadIdx.x % warp_threads == 0) of_warps[threadIdx.x / warp_threads] = scan;
-    __syncthreads();
-    for (unsigned warp = 0; warp < warps; ++warp) scan.unite(of_warps[warp]);
-    __syncthreads();  // before anybody writes there again
-    return scan.extremes();
+#pragma unroll 1
+    for (std::size_t i = lane(); i < count; i += warp_threads) scan.see(f(i));
+    return united(scan);
+  }
+
+  template <typename L>
+  using Lanes = L;
+
+  template <typename L, typename F>
+  __device__ void each_lane(L& mine, F f) {
+    f(mine, lane());
+  }
+  template <typename L>
+  __device__ Extremes extremes_of(L& mine) {
+    return united(mine.scan());
   }
 
  private:
-  static constexpr unsigned warp_threads = 32, warps = threads_of_block / warp_threads;
+  static __device__ unsigned lane() { return threadIdx.x % warp_threads; }
 
   template <typename Bits>
-  static __device__ void unite_warp(Scan<Bits>& scan) {
+  static __device__ Extremes united(Scan<Bits> scan) {
     for (unsigned distance = warp_threads / 2; distance > 0; distance /= 2) {
       Scan<Bits> other;
       other.smallest = __shfl_xor_sync(~0u, scan.smallest, distance);
@@ -41,6 +52,7 @@ class DeviceTeam {
       other.furthest = __shfl_xor_sync(~0u, scan.furthest, distance);
       scan.unite(other);
     }
+    return scan.extremes();
   }
 };
 

@@ -115,7 +115,7 @@ if steps_have build || [ ! -x $tests/device/device_bits_test ]; then
   check configure 120 "${configure[@]}" || exit 1
   # What does not compile is one failure, and the rest goes on without it.
   check build 420 cmake --build build/gpu --target kernels_cuda_test device_test device_all_reduce_test device_bits_test \
-    device_shared_state_test device_nccl_test cuda_perf cuda_all_reduce cuda_state_sync -- -k 0
+    device_shared_state_test device_application_stream_test device_nccl_test cuda_perf cuda_all_reduce cuda_state_sync -- -k 0
   check python_build 120 cmake --build build/gpu --target pccl_python
   check python_packages 60 python3 -c 'import pccl, pytest, torch; print(pccl.__file__, pytest.__version__, torch.__version__, torch.version.cuda)'
 fi
@@ -126,7 +126,7 @@ step_build() { :; } # done above
 
 step_mixed() {
   check_gpu mixed 120 $tests/device/device_bits_test
-  for test in device device_all_reduce device_shared_state device_nccl; do # on a stand-in, in this build
+  for test in device device_all_reduce device_shared_state device_application_stream device_nccl; do # on a stand-in, in this build
     check "$test" 60 "$tests/device/${test}_test"
   done
 }
@@ -157,10 +157,10 @@ step_sanitizers() {
     note compute-sanitizer "LEFT OUT" 0
     return
   fi
-  # Racecheck has to see kernels with shared memory: those that quantize.
+  # Racecheck is about shared memory, which no kernel has today; synccheck about the masks of shuffles.
   local filter='Cuda/OnAGpu.Reduces*:Cuda/OnAGpu.Averages*:Cuda/OnAGpu.D*:Cuda/OnAGpu.QuantizesAFewLikeScalar'
-  for tool in memcheck racecheck; do
-    check_gpu "$tool" 240 compute-sanitizer --tool "$tool" --error-exitcode 1 $tests/kernels/kernels_cuda_test --gtest_filter="$filter"
+  for tool in memcheck racecheck synccheck; do
+    check_gpu "$tool" 180 compute-sanitizer --tool "$tool" --error-exitcode 1 $tests/kernels/kernels_cuda_test --gtest_filter="$filter"
   done
 }
 

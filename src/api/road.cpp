@@ -14,6 +14,7 @@ hierarchical::AcrossHosts across_hosts(node::PeerNode& peer) {
       .launch = [&peer](const node::ReduceRequest& shard) { return peer.launch(shard); },
       .await = [&peer](std::uint64_t tag, node::ReduceInfo& info) { return peer.await(tag, info); },
       .presence = {.in_run = [&peer] { return peer.connected(); },
+                   .may_go_on = [&peer] { return peer.may_go_on(); },
                    .leave_run =
                        [&peer](const std::string& why) {
                          peer.fall_out("this peer has left the run, since " + why);

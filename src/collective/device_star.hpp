@@ -38,7 +38,8 @@ class DeviceStar {
     queue().copy(block_.data(), operand_.send, bytes_);
     then(Stage::here);
   }
-  bool input_is_here() const { return *stage_ >= Stage::here; }
+  // Of a queue in which something has gone wrong everything counts as ended: nothing is here then.
+  bool input_is_here() const { return *stage_ >= Stage::here && queue().error() == 0; }
   std::span<const std::byte> input() const { return {block_.data(), bytes_}; }
   // Once the input is here: as many bytes.
   void write(std::span<const std::byte> result) {
@@ -46,7 +47,7 @@ class DeviceStar {
     queue().copy(operand_.receive, block_.data(), bytes_);
     then(Stage::written);
   }
-  bool is_written() const { return *stage_ == Stage::written; }
+  bool is_written() const { return *stage_ == Stage::written && queue().error() == 0; }
 
   std::string failure() const { return operand_.workspace->check(); }
   void wait() const {  // any thread, when the op has ended

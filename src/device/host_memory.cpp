@@ -15,11 +15,18 @@ namespace {
 constexpr std::size_t slab_bytes = 4 << 20;
 constexpr std::size_t smallest_piece = 64 << 10;
 
+struct Slab {
+  Runtime* pinned_by;
+  int gpu;
+  std::byte* memory;
+  std::size_t bytes;
+};
+
 // By who has pinned it, and its size.
 struct Kept {
   std::mutex mutex;
   std::multimap<std::tuple<Runtime*, int, std::size_t>, std::byte*> memory;
-  std::vector<std::tuple<Runtime*, int, std::byte*>> pinned;  // that the memory is part of
+  std::vector<Slab> pinned;  // that the memory is part of
 };
 Kept& kept() {
   static auto* const kept = new Kept;  // outlives CUDA at exit
@@ -52,7 +59,7 @@ HostMemory host_memory(const Gpu* gpu, std::size_t bytes) {
     return {new std::byte[bytes], HostMemoryDeleter{}};
   auto* const first = static_cast<std::byte*>(pinned);
   const std::lock_guard guard(kept().mutex);
-  kept().pinned.emplace_back(keep.pinned_by, keep.gpu, first);
+  kept().pinned.push_back({keep.pinned_by, keep.gpu, first, slab});
   for (std::size_t at = bytes; at < slab; at += bytes)
     kept().memory.emplace(std::tuple{keep.pinned_by, keep.gpu, bytes}, first + at);
   return {first, keep};
@@ -65,9 +72,18 @@ void pin_ahead(const Gpu& gpu, std::size_t bytes, std::size_t count) {
 
 void unpin_what_is_kept() {
   const std::lock_guard guard(kept().mutex);
-  for (const auto& [runtime, gpu, memory] : kept().pinned) runtime->free_pinned(gpu, memory);
-  kept().pinned.clear();
-  kept().memory.clear();
+  std::erase_if(kept().pinned, [](const Slab& slab) {
+    const auto of_slab = [&](const auto& piece) {
+      return piece.second >= slab.memory && piece.second < slab.memory + slab.bytes;
+    };
+    std::size_t here = 0;
+    for (const auto& piece : kept().memory)
+      if (of_slab(piece)) here += std::get<std::size_t>(piece.first);
+    if (here < slab.bytes) return false;
+    std::erase_if(kept().memory, of_slab);
+    slab.pinned_by->free_pinned(slab.gpu, slab.memory);
+    return true;
+  });
 }
 
 }  // namespace pccl::device

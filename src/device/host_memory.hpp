@@ -26,6 +26,6 @@ HostMemory host_memory(const Gpu* gpu, std::size_t bytes);
 // may take as long as all that the GPU does.
 void pin_ahead(const Gpu& gpu, std::size_t bytes, std::size_t count);
 
-void unpin_what_is_kept();  // of which nothing is lent
+void unpin_what_is_kept();  // but what has been pinned together with something that is lent
 
 }  // namespace pccl::device

@@ -168,15 +168,19 @@ Outcome LocalRanks::wait_until(const std::function<bool()>& done, const Presence
       if (application_interrupts())
         return fail(Status::interrupted,
                     "interrupted by the application in a wait for this host's ranks", presence);
-      if (gives_up == Clock::time_point::max() && !presence.in_run() && others_are_awaited())
-        gives_up = now + limits::local_ranks_grace;
+      if (gives_up == Clock::time_point::max() && !presence.in_run()) {
+        if (others_are_awaited())
+          gives_up = now + limits::local_ranks_grace;
+        else if (const Outcome may = presence.may_go_on(); !may.ok())
+          return fail(may.status, may.why, presence);
+      }
     }
     std::this_thread::sleep_for(pause);
   }
   return {};
 }
 
-// The others are given no less time because this rank's own input is late.
+// The others are given no less time because this rank's own input is late; it may be called off.
 Outcome LocalRanks::settle(const Presence& presence) {
   if (!broken_.ok()) return broken_;
   if (Outcome given_up = wait_until([this] { return queue_->ended(); }, presence,

@@ -29,6 +29,8 @@ namespace pccl::device {
 // What a wait looks at besides the GPU and NCCL.
 struct Presence {
   std::function<bool()> in_run;  // false: the other ranks may have gone, too
+  // Not ok: the application wants this peer to end, or it cannot go on.
+  std::function<Outcome()> may_go_on = [] { return Outcome{}; };
   // The other ranks are not to wait for this one.
   std::function<void(const std::string& why)> leave_run;
 };

@@ -39,6 +39,7 @@ class PeerNode::Impl {
   Impl& operator=(const Impl&) = delete;
 
   void interrupt(const std::string& why = being_destroyed, bool on_purpose = true);
+  Outcome may_go_on() const { return callers_.may_begin(); }
   Outcome connect();
   bool connected() const;
   Outcome call(wire::CallKind what, bool& peers_pending);
@@ -279,6 +280,9 @@ void PeerNode::interrupt() {
 }
 void PeerNode::fall_out(const std::string& why) {
   impl_->interrupt(why, false);
+}
+Outcome PeerNode::may_go_on() const {
+  return impl_->may_go_on();
 }
 Outcome PeerNode::connect() {
   return impl_->connect();

@@ -26,6 +26,8 @@ class PeerNode {
   // of this library, are removed from the run as well.
   void fall_out(const std::string& why);
 
+  Outcome may_go_on() const;  // interrupted, and why, after either of these; any thread
+
   Outcome connect();
   bool connected() const;  // accepted, and not removed since; any thread
   Outcome update_topology();

@@ -47,6 +47,10 @@ Outcome PeerNode::are_peers_pending(bool& pending) {
   return {};
 }
 
+Outcome PeerNode::may_go_on() const {
+  return {};
+}
+
 Outcome PeerNode::launch(const ReduceRequest& request) {
   Outcome outcome = script().launch(request.tag);
   if (outcome.ok()) {

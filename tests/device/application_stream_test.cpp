@@ -150,6 +150,28 @@ TEST_F(ApplicationStream, OfAPeerThatIsAlone) {
   EXPECT_EQ(reduce(0, data), pcclTooFewPeers) << comms[0]->last_error();
 }
 
+// Small ops travel through the master: what has not been fetched must not be sent.
+TEST_F(ApplicationStream, WhatIsNotFetchedIsNoInput) {
+  for (const std::size_t failing : {0, 1}) {  // the copy to the host, and the one back
+    connect(2);
+    const std::array<float*, 2> data{on_gpu(1), floats(memory(false, count * sizeof(float)), 2)};
+    const pcclReduceDescriptor_t few = sum_of_floats(10);
+    const Stream held = held_stream_of(0);
+    std::array<pcclAsyncReduceOp_t, 2> ops{};
+    for (std::size_t peer = 0; peer < 2; ++peer)
+      EXPECT_EQ(pcclAllReduceAsync(data[peer], data[peer], &few, *comms[peer], &ops[peer]),
+                pcclSuccess);
+    cuda->fail_copy(0, failing);
+    cuda->let_go(held);
+    each(2, [&](std::size_t peer) {
+      const pcclResult_t result = pcclAwaitAsyncReduce(&ops[peer], nullptr);
+      EXPECT_EQ(data[peer][9], result == pcclSuccess ? 3.0f : static_cast<float>(peer + 1));
+      EXPECT_EQ(result == pcclSuccess, failing == 1 && peer == 1);
+    });
+    comms.clear();
+  }
+}
+
 // Launches that wait for the stream count as ops in flight.
 TEST_F(ApplicationStream, HoldsBackNoMoreThanMayBeInFlight) {
   connect(2);

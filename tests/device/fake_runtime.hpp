@@ -158,7 +158,7 @@ class FakeRuntime final : public pccl::device::Runtime {
   std::map<std::uintptr_t, Stretch> memory_;
   std::map<std::pair<int, pccl::device::Stream>, std::shared_ptr<Queue>> queues_;
   std::uintptr_t next_stream_ = 16;
-  std::size_t allocations_left_ = SIZE_MAX;
+  std::atomic<std::size_t> allocations_left_ = SIZE_MAX;
   std::size_t pieces_done_ = 0;
   std::size_t waits_ = 0;  // calls that have found work that is not done
   Traffic traffic_;
@@ -168,8 +168,8 @@ class FakeRuntime final : public pccl::device::Runtime {
   std::set<std::tuple<int, pccl::RedOp, pccl::DataType>> loaded_;
   std::optional<pccl::device::Stream> captured_;
   bool capture_is_good_ = true;
-  bool pins_ = true, broken_ = false, stopping_ = false;
-  std::atomic<bool> frees_wait_ = false;
+  bool broken_ = false, stopping_ = false;
+  std::atomic<bool> pins_ = true, frees_wait_ = false;
   std::thread thread_;
 };
 

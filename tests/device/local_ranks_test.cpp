@@ -176,6 +176,20 @@ TEST_F(LocalRanksTest, WhoIsOutOfTheRunIsPatientWithItsOwnInput) {
   EXPECT_TRUE(settled.ok()) << settled.why;
 }
 
+TEST_F(LocalRanksTest, WhoIsCalledOffDoesNotWaitForItsInput) {
+  make(1);
+  Rank& rank = *ranks[0];
+  const Stream application = cuda->application_stream();
+  cuda->hold(application);
+  rank.in_run = false;
+  rank.presence.may_go_on = [] { return Outcome{Status::interrupted, "called off"}; };
+  EXPECT_TRUE(rank.local->follow(application).ok());
+  EXPECT_TRUE(reduce_scatter(rank, cuda->device_memory(4)).ok());
+  EXPECT_EQ(rank.local->settle(rank.presence).status, Status::interrupted);
+  EXPECT_EQ(rank.left, "called off");
+  cuda->let_go(application);
+}
+
 // ---- Waits for ranks that do not come ----
 
 TEST_F(LocalRanksTest, AWaitEndsWhenNcclHasFailed) {

@@ -95,7 +95,7 @@ class ExchangeUnderFuzz {
     exchange_.cancel(key);
     Op& op = ops_.at(key);
     op.reduce->roll_back();
-    op.reduce->forget_input();
+    op.reduce->forget_way_back();
     ops_.erase(key);
   }
   void pass_or_enter() {

@@ -85,8 +85,8 @@ pcclResult_t pcclErrorFeedbackData(const pcclErrorFeedback_t* feedback, float** 
   return without_exceptions([&] {
            const auto found = LivingFeedback::all().find(feedback);
            if (found == nullptr) return invalid_argument("not an error feedback");
-           FeedbackLease
-               lease;  // an op may be at work in memory that goes when they are brought back
+           // An op may be at work in the memory that goes when they are brought back.
+           FeedbackLease lease;
            if (!lease.hold(found)) return invalid_usage("in use by an op in flight");
            *residual_out = found->on_host();
            if (count_out != nullptr) *count_out = found->count();

@@ -73,10 +73,10 @@ Outcome AllReduce::check(const node::ReduceRequest& request,
   if (in_flight(request.tag)) return {Status::invalid_argument, "the tag is in flight"};
   if (ops_.size() >= limits::ops_in_flight)
     return {Status::invalid_usage, fmt::format("{} ops are in flight, the limit", ops_.size())};
+  if (request.count == 0) return {};
   const int gpu = ranks_->gpu().ordinal();
   for (const auto& [what, buffer] :
        {std::pair{"send", request.send}, {"receive", static_cast<const void*>(request.receive)}}) {
-    if (request.count == 0) break;
     const device::Location there = device::location_of(buffer);
     if (there == device::Location{device::Place::cuda, gpu}) continue;
     return {Status::invalid_argument,
